@@ -72,7 +72,7 @@ WRONG_VALUES = """
 optimizer.lr=0 | optimizer.lr: invalid value (found 0, expected greater than 0, or auto)
 optimizer.lr=nan | optimizer.lr: invalid value (found nan, expected a finite number, or auto)
 optimizer.betas=[0.9] | optimizer.betas: List should have at least 2 items
-model.hidden=64 | model.hidden: invalid value (found 64, expected a valid list, or auto)
+model.hidden=64 | model.hidden: invalid value (found 64, expected a list, or auto) | write model.hidden=[64]
 model.hidden=[64,a] | model.hidden[1]: invalid value (found 'a', expected a valid integer)
 model.residual=true model.hidden=[3,4] | model: residual=true needs two adjacent
 model.heads=8 model.hidden=[] | model: heads=8 share the weights of hidden layers, but hidden is []
@@ -130,7 +130,8 @@ def test_unknown_keys_are_reported_with_the_nearest() -> None:
 
 
 SUGGESTIONS = {
-    "trainer.minutes trainer.max_minutes trainer.max_time": "did you mean sweep.minutes?",
+    "trainer.minutes trainer.max_minutes": "did you mean sweep.minutes?",
+    "trainer.max_time time_limit": "ends after sweep.minutes=…, a run after trainer.max_epochs=…",
     "max_depth model.depth": "did you mean model.hidden?",
     "data.target data.columns data.quote": "add data=csv data.path=FILE",
     "trainer.lr optimzer.lr": "did you mean optimizer.lr?",

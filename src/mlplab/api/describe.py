@@ -6,8 +6,7 @@ import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
 from mlplab.commands.describe import Description, column_rows
-from mlplab.composition.compose import composing, without_target
-from mlplab.composition.config_folders import config_folders
+from mlplab.composition.compose import compose_run
 
 
 def describe(
@@ -22,6 +21,5 @@ def describe(
         UserError: if the table cannot be read at all. Columns that training would refuse have a note.
     """
     frame, given = read_arguments(table, target, keys, overrides)
-    with composing(config_folders()) as compose:
-        config = without_target(compose(given))
-    return pl.DataFrame([*column_rows(Description(config, frame))], infer_schema_length=None)
+    description = Description(compose_run(given), frame)
+    return pl.DataFrame([*column_rows(description)], infer_schema_length=None)

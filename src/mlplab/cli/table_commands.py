@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlplab.cli.read_command_line import read_command_line
 from mlplab.cli.terminal import log_loading
-from mlplab.composition.compose import composing, folder_of, plain, without_target
+from mlplab.composition.compose import compose_run, composing, folder_of, plain
 from mlplab.composition.overrides import RESUME, keys_of, read_overrides
 from mlplab.composition.resumed_run import resumed
 from mlplab.config import TrainConfig, parse
@@ -83,8 +83,7 @@ def describe(words: Sequence[str]) -> None:
     """
     words, _, folders = read_command_line(words, describe.__doc__)
     overrides = read_overrides(words)
-    with composing(folders) as compose:
-        config = without_target(compose(overrides))
+    config = compose_run(overrides, folders)
     with heavy_imports():
         from rich.console import Console
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mlplab.config.types import Levels, Text
 
@@ -15,6 +15,15 @@ class Arguments(BaseModel):
 
 Threshold = Annotated[float, Field(ge=0, le=1)] | None
 """The probability from which the second of two classes is predicted; None: as in training."""
+
+
+def _check_file(name: str) -> str:
+    if name.endswith("/"):
+        raise ValueError(f"is a folder; give a file in it: output={name}…")
+    return name
+
+
+OutputFile = Annotated[Text, AfterValidator(_check_file)]
 
 
 class OfRuns(Arguments):
@@ -59,7 +68,7 @@ class Predict(OfRuns):
     """
 
     input: Text
-    output: Text
+    output: OutputFile
     threshold: Threshold = None
     spread: bool = False
     interval: Levels = ()
@@ -80,7 +89,7 @@ class Export(OfRuns):
         seen: of a file of mlplab, whether it has hashes of the rows in training and validation.
     """
 
-    output: Text | None = None
+    output: OutputFile | None = None
     overwrite: bool = False
     data_path: Annotated[Text | None, Field(alias="data.path")] = None
     interval: Levels = ()

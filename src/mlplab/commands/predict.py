@@ -54,10 +54,10 @@ def predict(options: Predict) -> int:
         ensemble.check_several()
         columns += names.spread
     with ExitStack() as contexts:
-        path, where = Path(source), source
+        path, where = source, source
         if source == STANDARD:  # it is read more than once
-            path, where = Path(contexts.enter_context(TemporaryDirectory()), "input.csv"), "standard input"
-            with path.open("wb") as file:
+            path, where = f"{contexts.enter_context(TemporaryDirectory())}/input.csv", "standard input"
+            with Path(path).open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         rows = contexts.enter_context(opened(path, csv_format(ensemble.config[0].data), where))
         check_columns(schema, list(rows.schema), where)

@@ -38,6 +38,8 @@ NAMES = {
 
 NOTHING = "–"  # stands for a number that there is not
 
+FEW_ROWS = 20  # on which scores say little of how good a network is
+
 REMEDY = "train longer (trainer.max_epochs=…), or check whether the columns say anything about the target"
 
 
@@ -157,7 +159,8 @@ def _comparison(metrics: Plain, has_class_weights: bool) -> str:
     what = "network" if metrics.get("members", 1) == 1 else "ensemble"
     clauses = [f"is better than {_joined(better, 'and')}"] if better else []
     clauses += [f"is no better than {_joined(worse, 'or')}"] if worse else []
-    remedy = f": {REMEDY}" if titles["constant"] in worse else ""
+    has_enough_rows = metrics.get("rows", FEW_ROWS) >= FEW_ROWS
+    remedy = f": {REMEDY}" if titles["constant"] in worse and has_enough_rows else ""
     return f"By test {NAMES.get(metric, metric)}, the {what} {', but '.join(clauses)}{remedy}."
 
 

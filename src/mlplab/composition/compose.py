@@ -94,13 +94,6 @@ def compose_run(overrides: Sequence[Override], folders: Sequence[Path] | None = 
         return parse(plain(compose(overrides)))
 
 
-def without_target(cfg: DictConfig) -> TrainConfig:
-    """A composed configuration, which needs no target."""
-    if OmegaConf.is_missing(cfg.data, "target"):
-        cfg.data.target = []
-    return parse(plain(cfg))
-
-
 @contextmanager
 def hydra_state(*state: Any) -> Iterator[None]:
     """Within the block, Hydra's state is another."""

@@ -40,7 +40,10 @@ def _fault(error: BaseException) -> Fault | None:
             expected = "choice(a,b), range(start,stop) or interval(low,high)"
             return Fault(found[2], error.override, found[1], expected)
         key, _, value = error.override.partition("=")
-        remedy = f"quote values with spaces or special characters: \"{key}='{value or '…'}'\""
+        remedy = f"quote values with spaces or special characters: \"{key}='{value}'\""
+        if not value:
+            column = key if key.isidentifier() else "…"
+            remedy = f"give a key; for the column to predict: data.target={column}"
         what, expected = "cannot be read as an override", "key=value or group=option"
         return Fault(what, error.override, expected=expected, remedy=remedy)
     if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):

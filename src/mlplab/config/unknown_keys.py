@@ -16,13 +16,17 @@ SYNONYMS = dict.fromkeys(HIDDEN, "model.hidden") | {
     "learning_rate": "optimizer.lr",
     "device": "trainer.accelerator",
     "devices": "hydra.launcher.workers",
-    "max_time": "sweep.minutes",
     "batch": "data.batch_size",
     "patience": "callbacks.early_stopping.patience",
     "file": "data.path",
+    "input": "data.path",
     "label": "data.target",
     "test_size": "data.split.test",
 }
+
+# Names of time limits in other programs, and what limits the time here.
+LIMITS = ("max_time", "time_limit", "timeout", "time_budget")
+LIMIT_REMEDY = "a search (-m sweep=mlp) ends after sweep.minutes=…, a run after trainer.max_epochs=…"
 
 # Keys of earlier versions, and what to do instead.
 REMOVED = dict.fromkeys(
@@ -55,11 +59,15 @@ def unknown_key(key: str, root: type[BaseModel] = CommandLine) -> Fault:
             remedy += "; for your own table, add data=csv" + " data.path=FILE" * (key != "data.path")
     elif synonym and (synonym in owners or synonym.startswith("hydra.")):
         remedy = did_you_mean([synonym])
+    elif leaf in LIMITS:
+        remedy = LIMIT_REMEDY
     elif near := _similar(key, [full for full in owners if not key.startswith(f"{full}.")]):
         remedy = did_you_mean(near)
     else:
         siblings = [full for full in owners if full.rpartition(".")[0] == section]
-        remedy = f"the keys here are: {listed(siblings or [full for full in owners if '.' not in full], 20)}"
+        is_short = root is not CommandLine  # a command with few keys, all of which can be listed
+        known = siblings or [full for full in owners if "." not in full]
+        remedy = f"the keys here are: {listed(owners if is_short else known, 20)}"
     return Fault(UNKNOWN_KEY, where=key, remedy=remedy)
 
 

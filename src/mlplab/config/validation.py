@@ -93,9 +93,11 @@ def _fault(
     if expected == message:
         return Fault(message.removeprefix("Value error, "), where=key)
     expected = "a section with keys" if kind.startswith(("dict", "model")) else expected
+    expected = "a list" if kind == "list_type" else expected
     is_given = error["loc"][-1] == GIVEN or error["loc"][-2:] == (GIVEN, "one")
     may_be_auto = is_given and model is not ResolvedConfig
-    return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto)
+    remedy = f"write {key}=[{error['input']}]" if kind == "list_type" else ""
+    return Fault("invalid value", key, value, expected + ", or auto" * may_be_auto, remedy)
 
 
 def _dotted(location: Sequence[str | int], values: object, *, absent: bool) -> str:

@@ -25,7 +25,7 @@ from mlplab.data.infer.infer_table import read_table
 from mlplab.data.infer.table_spec import Role, TableSpec
 from mlplab.data.io.source import Source, opened
 from mlplab.data.table import Table
-from mlplab.errors import refusal
+from mlplab.errors import listed, refusal
 
 Data = config.BundledData | config.CsvData | config.FrameData | config.SyntheticData
 
@@ -47,10 +47,11 @@ def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Ta
     Raises:
         UserError: with all faults of the table, or if there is no target.
     """
-    if isinstance(run.data, config.UserTable) and not run.data.target:
-        raise refusal("is empty", "data.target", "name the column to predict: data.target=…")
     limit = gib * 2**30 if (gib := getattr(run.data, "memory_gib", None)) else None
     with opened_source(run.data, frame) as source:
+        if isinstance(run.data, config.UserTable) and not run.data.target:
+            remedy = f"name the column to predict, data.target=…, one of: {listed(source.names, 20)}"
+            raise refusal("is missing", "data.target", remedy)
         allocate = partial(allocated, limit=limit) if source.paths else np.empty  # others are in memory
         table = read_table(TableReader(source, table_spec(run), table_dtype(run), allocate))
     if table.memmapped:

@@ -1,5 +1,6 @@
 """A model beside the networks that it was made of: the check on rows of a table, and the page about it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +12,16 @@ import onnxruntime
 import polars as pl
 from onnx import helper
 
+from mlplab.config.data import OR
 from mlplab.config.metrics import main_scores, metrics_among
 from mlplab.conformal.intervals import Levels
 from mlplab.console import in_digits, plural
+from mlplab.data.cells.dates import CLOCK_FORMATS, ISO
 from mlplab.data.cells.parse import named
+from mlplab.data.schema import Schema
 from mlplab.errors import listed, refusal
 from mlplab.onnx.model import probabilities_name
-from mlplab.onnx.raw_columns import NO_DATE, model_inputs
+from mlplab.onnx.raw_columns import NO_DATE, input_type, model_inputs
 from mlplab.pages import load_template
 from mlplab.runs.predictions import column_names
 from mlplab.runs.trained.ensemble import Ensemble
@@ -125,8 +129,24 @@ def model_card(name: str, model: onnx.ModelProto, ensemble: Ensemble, check: str
         check=check,
         types=set(map(_type, inputs)),
         no_date=NO_DATE,
+        dates=dict(_dates_as_text(ensemble.schema)),
         first=repr(outputs[0].name),
     )
+
+
+def _dates_as_text(schema: Schema) -> Iterator[tuple[str, str]]:
+    """Columns of dates, and how polars reads them from text; it knows no quarters, weeks or mixed formats."""
+    for column in schema.inputs:
+        is_unknown = re.search(f"%[qGV]|{re.escape(OR)}", column.format)
+        if input_type(column) is not np.int64 or is_unknown:
+            continue
+        text, date_format = f"pl.col({column.name!r})", column.format
+        if date_format in CLOCK_FORMATS:
+            text, date_format = f"{text}.str.replace('^', '1970-01-01 ')", f"{ISO} {date_format}"
+        elif date_format and "%d" not in date_format:  # polars reads no month without a day
+            text, date_format = f"({text} + ' 1')", f"{date_format} %d"
+        written = "" if date_format in ("", ISO) else repr(date_format)  # ISO may have times
+        yield column.name, f"{text}.str.to_datetime({written})"
 
 
 def _described(value: onnx.ValueInfoProto) -> tuple[str, str, str]:

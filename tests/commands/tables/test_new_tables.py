@@ -52,6 +52,13 @@ REFUSED = [
     mistake("46 missing", new(f"{ROW},", header=HELD), EVALUATE, "column 'y', line 2 | a value is missing"),
     mistake("47 file", new(ROW), (*PREDICT[:3], "output=n.csv"), "n.csv: already exists | overwrite=true"),
     mistake("47 folder", new(ROW), (*PREDICT[:3], "output=r", "overwrite=true"), "already exists | give a"),
+    mistake(
+        "47 a new folder", new(ROW), (*PREDICT[:3], "output=o/"), "is a folder | give a file | output=o/…"
+    ),
+    mistake(
+        "50 key of predict", new(ROW), (*EVALUATE[:2], "input=n.csv"), "input: | did you mean data.path?"
+    ),
+    mistake("50 unknown key", new(ROW), (*EVALUATE[:2], "x=1"), "the keys here are: run, runs, data.path,"),
     mistake("48 no folder", new(ROW), (*PREDICT[:3], "output=no/o.csv"), "folder no does not exist | create"),
     mistake("9 short row", new(ROW, "1,red"), PREDICT, "n.csv, line 3: the line has 2 fields"),
 ]

@@ -30,7 +30,11 @@ def own(files: Files, said: str, arguments: str = "") -> Mistake:
 
 
 MISTAKES = [
-    mistake("49 only a table", "", "t.csv", "data.target: is missing | give it a value: data.target=…"),
+    mistake(
+        "49 only a table", "a,y\n1,2\n", "t.csv", "data.target: is missing | data.target=…, one of: a, y"
+    ),
+    mistake("49 a bare target", "a,y\n1,2\n", "t.csv y", "y: cannot be read | give a key | data.target=y"),
+    mistake("49 an address", {}, "https://a.b/t.csv", "https://a.b/t.csv: is an address | download it first"),
     mistake("49 table as an option", {"a b.csv": ""}, ("data=a b.csv", "data.target=y"), "a b.csv: is empty"),
     mistake("49 two tables", "", "t.csv data.path=u.csv", "data.path: is given twice | remove one of them"),
     mistake("53 empty folder", {}, "init_from=", "init_from: is empty | give it a value: init_from=…"),

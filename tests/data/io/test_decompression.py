@@ -68,6 +68,14 @@ def test_archives_are_decompressed(tmp_path: Path, suffix: str, pack: Pack) -> N
         (zstandard.compress(b"a"), "t.csv", "t: is a Zstandard archive\n  rename it to end in .zst"),
         (b"a,y\n", "t.csv.gz", "t: is not compressed, but named .gz\n  rename it, or compress it"),
         (b"PK\x03\x04...", "t.csv", "t: is a ZIP archive\n  unpack it first"),
+        (
+            b"ARROW1\0\0",
+            "t.feather",
+            "t: is an Arrow or Feather file\n  save it as CSV or Parquet, or read it",
+        ),
+        (b"SQLite format 3\0", "t.db", "t: is an SQLite database\n  save it as CSV or Parquet, or read it"),
+        (b'{"a":1,"y":2}\n', "t.jsonl", "t: is JSON\n  save it as CSV or Parquet, or read it in Python"),
+        (b"<!doctype html>", "t.csv", "t: is a web page\n  download the table itself"),
     ],
 )
 def test_name_and_content_must_agree(tmp_path: Path, content: bytes, name: str, message: str) -> None:

@@ -25,12 +25,27 @@ DECODERS: Mapping[str, Callable[[], Any]] = {
 }
 """What decodes one stream of a compressed file, which may have several, by the suffix of its name."""
 
-# Other files than plain text, by their first bytes: what they are, the suffix they need, and the remedy.
+PASS_A_FRAME = "save it as CSV or Parquet, or read it in Python, and pass the frame: mlplab.train(frame, …)"
+
+# Other files than tables of plain text, by their first bytes: what they are, the suffix they need, and the
+# remedy.
 FORMATS: Mapping[bytes, tuple[str, str | None, str]] = {
     b"\x1f\x8b": ("a gzip archive", ".gz", "rename it to end in .gz"),
     b"\x28\xb5\x2f\xfd": ("a Zstandard archive", ".zst", "rename it to end in .zst"),
-    b"PK\x03\x04": ("a ZIP archive", None, "unpack it first; if it is a spreadsheet, save it as CSV"),
-    b"\xd0\xcf\x11\xe0": ("an office document", None, "save it as CSV"),
+    b"PK\x03\x04": ("a ZIP archive", None, f"unpack it first; if it is a spreadsheet, {PASS_A_FRAME}"),
+    b"\xd0\xcf\x11\xe0": ("an office document", None, PASS_A_FRAME),
+    b"ARROW1": ("an Arrow or Feather file", None, PASS_A_FRAME),
+    b"FEA1": ("a Feather file", None, PASS_A_FRAME),
+    b"\xff\xff\xff\xff": ("an Arrow stream", None, PASS_A_FRAME),
+    b"SQLite format 3": ("an SQLite database", None, PASS_A_FRAME),
+    b"Obj\x01": ("an Avro file", None, PASS_A_FRAME),
+    b"\x89HDF": ("an HDF5 file", None, PASS_A_FRAME),
+    b"\x80\x04": ("a pickle", None, PASS_A_FRAME),
+    b"\x80\x05": ("a pickle", None, PASS_A_FRAME),
+    b'{"': ("JSON", None, PASS_A_FRAME),
+    b"[{": ("JSON", None, PASS_A_FRAME),
+    b"<!": ("a web page", None, "download the table itself, or save it as CSV"),
+    b"<html": ("a web page", None, "download the table itself, or save it as CSV"),
     b"BZh": ("a bzip2 archive", None, "unpack it first"),
     b"PAR1": ("a Parquet file", None, "rename it to end in .parquet"),
 }

@@ -125,10 +125,13 @@ def opened(path: str | Path, options: CsvFormat = DETECT, where: str = "") -> It
     """Opens a CSV or Parquet file, a folder of such files, or all files that match `part-*.csv` or the like.
 
     Raises:
-        UserError: if there is no such file, its beginning cannot be read, or the files differ in columns.
+        UserError: if there is no such file, its beginning cannot be read, the files differ in columns, or the
+            path is an address of the web.
     """
-    paths = _files(Path(path))
     where = where or str(path)
+    if "://" in where:
+        raise refusal("is an address, and not a file", where, "download it first, and give the file")
+    paths = _files(Path(path))
     with ExitStack() as files:
         scans: list[Scan] = []
         for file in paths:
