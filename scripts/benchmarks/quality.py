@@ -2,12 +2,13 @@
 
 quality   test errors and seconds of a fit; beside scikit-learn, boosters, RealMLP and TabM by default
   what=intervals coverage, width and Winkler score of intervals (levels 0.8 and 0.9), beside MAPIE and crepes
-  tables=real    draw=50 draw_seed=36 splits=1: so many tables of R's packages, with so many splits of each
+  tables=real    draw=50 draw_seed=36: so many tables of R's packages
   tables=development   those that settings are chosen on; only= includes large ones
   tables=codes   with users, schools, firms: to choose settings on; other_codes: to judge by
   tables=other_classes   of several classes or many rows: to judge by; few_letters: columns of few categories
   tables=late    functions that are learned late; noise: nothing to be learned
   tables=FOLDER  NAME.csv, target last, and splits/NAME-0.txt, … with `test` or another word for each row
+  splits=1       of each table that is listed or drawn
   only=NAME,NAME of these tables; default: tables of mlplab and scikit-learn, five folds
   contenders=mlplab,constant,linear,mlp,boosting,xgboost,lightgbm,catboost,realmlp,tabm
                  default: installed ones but tabm. Of intervals: mlplab,mapie,crepes. none: variants alone
@@ -141,7 +142,7 @@ def known_scores(path: Path) -> dict[str, dict[str, Any]]:
 
 def _tables(arguments: Quality) -> Iterable[BenchmarkTable]:
     if arguments.tables in LISTED:
-        return quality_tables.listed_tables(arguments.tables, arguments.only)
+        return quality_tables.listed_tables(arguments.tables, arguments.only, arguments.splits)
     if arguments.tables == "real":
         tasks = ("numbers",) if arguments.what == "intervals" else ("numbers", "classes")
         tables = quality_tables.real_tables(arguments.draw, arguments.draw_seed, arguments.splits, tasks)

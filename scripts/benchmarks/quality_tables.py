@@ -99,11 +99,11 @@ def tables_of(folder: Path) -> Iterator[BenchmarkTable]:
         yield BenchmarkTable(path.stem, frame.with_columns(pl.col(numbers).cast(pl.Float64)), tests)
 
 
-def listed_tables(section: str, only: Sequence[str] = ()) -> Iterator[BenchmarkTable]:
+def listed_tables(section: str, only: Sequence[str] = (), splits: int = 1) -> Iterator[BenchmarkTable]:
     """Tables of a section: `only` some, or all; of `development`, all that are not large."""
     entries, is_open = entries_of(section), section != "development"
     small = [name for name, entry in entries.items() if is_open or entry["rows"] <= MOST_ROWS]
-    yield from (table_of(name, entries[name]) for name in chosen(entries, only or small))
+    yield from (table_of(name, entries[name], splits) for name in chosen(entries, only or small))
 
 
 def real_tables(

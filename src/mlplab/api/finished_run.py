@@ -2,6 +2,7 @@
 
 import shutil
 import weakref
+from collections.abc import Sequence
 from html import escape
 from io import StringIO
 from os import PathLike, fspath
@@ -17,6 +18,7 @@ from mlplab.commands.arguments import Evaluate
 from mlplab.config.validation import validated
 from mlplab.console import print_line
 from mlplab.data.frames import FrameLike, to_polars
+from mlplab.data.new_rows import MissingColumns
 from mlplab.data.schema import Schema
 from mlplab.errors import UserError, refusal
 from mlplab.files import Plain, check_absent
@@ -116,31 +118,49 @@ class FinishedRun:
         return {name: alt.Chart.from_dict(chart) for name, chart in self._source.specifications.items()}
 
     @overload
-    def predict(self, frame: FrameLike) -> "Predictions": ...
+    def predict(self, frame: FrameLike, *, missing_columns: MissingColumns = ...) -> "Predictions": ...
 
     @overload
     def predict(
-        self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
+        self,
+        frame: FrameLike,
+        interval: "AnyLevels | None" = None,
+        sets: "AnyLevels | None" = None,
+        *,
+        missing_columns: MissingColumns = ...,
     ) -> pl.DataFrame: ...
 
     def predict(
-        self, frame: FrameLike, interval: "AnyLevels | None" = None, sets: "AnyLevels | None" = None
+        self,
+        frame: FrameLike,
+        interval: "AnyLevels | None" = None,
+        sets: "AnyLevels | None" = None,
+        *,
+        missing_columns: MissingColumns = "refuse",
     ) -> "Predictions | pl.DataFrame":
         """The target of each row in its own units, or its class; with `interval` or `sets`, a frame with the
-        limits around it, or the classes that it may be: see `Ensemble.predict`."""
-        return self.model.predict(frame, interval, sets)
+        limits around it, or the classes that it may be: see `Ensemble.predict`.
 
-    def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
+        With `missing_columns="impute"`, as in all methods that predict, columns that the frame lacks are
+        missing in all rows, instead of being refused.
+        """
+        return self.model.predict(frame, interval, sets, missing_columns=missing_columns)
+
+    def predict_proba(
+        self, frame: FrameLike, *, missing_columns: MissingColumns = "refuse"
+    ) -> Float64[np.ndarray, "row class"]:
         """The probability of each of `classes`."""
-        return self.model.predict_proba(frame)
+        return self.model.predict_proba(frame, missing_columns=missing_columns)
 
-    def predict_quantiles(self, frame: FrameLike) -> pl.DataFrame:
+    def predict_quantiles(
+        self, frame: FrameLike, *, missing_columns: MissingColumns = "refuse"
+    ) -> pl.DataFrame:
         """The median and all quantiles of `loss=quantile`: see `Ensemble.predict_quantiles`."""
-        return self.model.predict_quantiles(frame)
+        return self.model.predict_quantiles(frame, missing_columns=missing_columns)
 
-    def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
+    def predict_spread(self, frame: FrameLike, *, missing_columns: MissingColumns = "refuse") -> pl.DataFrame:
         """How far the networks of an ensemble disagree: see `Ensemble.predict_spread`."""
-        return self.model.predict_spread(frame)
+        return self.model.predict_spread(frame, missing_columns=missing_columns)
 
     def evaluate(
         self, frame: FrameLike | str | PathLike[str] = None, *, threshold: float | None = None
@@ -277,12 +297,14 @@ def _path_or_frame(rows: FrameLike | str | PathLike[str]) -> str | pl.DataFrame 
     return None if rows is None else to_polars(rows)
 
 
-def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble":
+def load(
+    path: str | PathLike[str] | Sequence[str | PathLike[str]], runs: str | int = "best"
+) -> "FinishedRun | Ensemble":
     """Loads a run; or finished runs of a sweep, or a chosen ensemble, as an ensemble.
 
     Args:
         path: the folder of a run or a sweep, or the file of a chosen ensemble or of saved runs, of which all
-            are loaded.
+            are loaded. Of a list, each has the same weight in one ensemble.
         runs: which runs of a sweep to load. `best`: all seeds and folds of the configuration with the best
             mean validation metric; a number: that many individual runs, best first; `all`: all runs.
 
@@ -291,8 +313,10 @@ def load(path: str | Path, runs: str | int = "best") -> "FinishedRun | Ensemble"
             another run.
     """
     with heavy_imports():
-        from mlplab.runs.trained.load import load_runs
+        from mlplab.runs.trained.load import load_runs, load_together
 
+    if not isinstance(path, str | PathLike):
+        return load_together([*map(Path, path)], runs)
     path = Path(path)
     model = load_runs(path, runs)
     if is_run_file(path) and len(model.runs) == 1:

@@ -75,6 +75,8 @@ def predict(words: Sequence[str]) -> None:
       input=FILE       CSV, or Parquet (.parquet, .pq); - is standard input
       output=FILE      the same rows and `prediction`, of classes `probability_<class>`; - is standard output
       threshold=P      predicts the second of two classes from this probability on; by default as in training
+      missing_columns=impute
+                       treats columns that FILE lacks as missing in all rows, instead of refusing it
       spread=true      adds how far networks disagree: `prediction_sd`, of classes `entropy`, `disagreement`
       interval=0.9     adds `lower` and `upper`, between which numbers are with this probability; or 0.8,0.9
       sets=0.9         adds `set`, the classes of which one is true with this probability; or 0.8,0.9

@@ -60,6 +60,7 @@ class Predict(OfRuns):
     Attributes:
         input: a CSV or Parquet file, or `-` for CSV from standard input; as is `output`.
         threshold: by which classes are predicted.
+        missing_columns: whether columns that the input lacks are imputed.
         spread: whether to add columns that say how far the networks disagree.
         interval: levels of intervals, of which to add the limits.
         sets: levels of prediction sets to add.
@@ -70,6 +71,7 @@ class Predict(OfRuns):
     input: Text
     output: OutputFile
     threshold: Threshold = None
+    missing_columns: Literal["refuse", "impute"] = "refuse"
     spread: bool = False
     interval: Levels = ()
     sets: Levels = ()

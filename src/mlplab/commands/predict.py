@@ -60,7 +60,7 @@ def predict(options: Predict) -> int:
             with Path(path).open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         rows = contexts.enter_context(opened(path, csv_format(ensemble.config[0].data), where))
-        check_columns(schema, list(rows.schema), where)
+        check_columns(schema, list(rows.schema), where, options.missing_columns)
         if taken := [name for name in columns if name in rows.schema]:
             raise refusal(f"already has a column '{taken[0]}'", where, "rename or drop it")
         for name, kind in rows.schema.items():

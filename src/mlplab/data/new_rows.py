@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -19,8 +20,18 @@ from mlplab.errors import Fault, UserError, listed, nearest, shortened
 log = logging.getLogger(__name__)
 
 
-def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
-    """Warns about columns that were not in training, except a row index, which has no name.
+MissingColumns = Literal["refuse", "impute"]
+"""What happens where new rows lack a column: they are refused, or all its cells count as missing."""
+
+
+def check_columns(
+    schema: Schema, names: Sequence[str], where: str, missing_columns: MissingColumns | None = None
+) -> None:
+    """Warns about columns that were not in training, except a row index, which has no name, and about columns
+    that are imputed.
+
+    Args:
+        missing_columns: None: they are refused, and the message offers nothing else.
 
     Raises:
         UserError: if a column that the network needs is missing.
@@ -28,11 +39,15 @@ def check_columns(schema: Schema, names: Sequence[str], where: str) -> None:
     present, known = set(names), {*schema.names, *schema.targets, *schema.left_out, schema.weight, ROW_INDEX}
     missing = [name for name in schema.names if name not in present]
     further = [name for name in names if name not in known]
-    if missing:
+    if missing and missing_columns == "impute":
+        log.warning("%s: lacks columns, of which all cells count as missing: %s", where, listed(missing))
+    elif missing:
         renamed = [f"{similar[0]!r} → {name!r}" for name in missing if (similar := nearest(name, further))]
         what = f"lacks {'the column' if len(missing) == 1 else 'columns'} {listed(missing)}"
         others = f"instead: {listed(further)}" if further else ""
         remedy = f"rename {listed(renamed)}?" if renamed else ""
+        if missing_columns and not renamed:
+            remedy = "add them, or let them count as missing: missing_columns=impute"
         expected = f"the columns of training: {listed(schema.names)}"
         raise UserError(Fault(what, where, others, expected, remedy))
     if further:
@@ -57,12 +72,15 @@ class FrameTransformer:
         """The features of the frame's rows; NaN where a value is missing or a category is unknown.
 
         Args:
+            frame: a column that it lacks is missing in all rows.
             numbers: text columns that `plain_floats` has already parsed.
 
         Raises:
             UserError: if columns have cells of a different kind than in training.
         """
         faults, features = list[Fault](), list[pl.Series]()
+        absent = [name for name in self.schema.names if name not in frame.columns]
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
         for column in self.schema.inputs:
             where, cells = f"{self.where}, column '{column.name}'", cells_of(frame, column.name)
             if column.kind == "numeric" and not column.format and not self.decimal_comma:
@@ -87,7 +105,7 @@ class FrameTransformer:
                 continue
             cells = cells_of(frame, column.name).filter(pl.Series(is_nan))
             texts = parse_str(cells, self.schema.na_values_of(column.name))
-            if not column.missing and (missing := texts.null_count()):
+            if not column.missing and column.name not in absent and (missing := texts.null_count()):
                 self._missing[column.name] += missing
             if column.categories and (unknown := Counter(texts.drop_nulls().to_list())):
                 self._unknown.setdefault(column.name, Counter()).update(unknown)
@@ -112,12 +130,15 @@ def _fits(column: Column, cells: pl.Series) -> bool:
     return dtype.is_numeric() or is_text(dtype) or is_like_training
 
 
-def as_frame(schema: Schema, frame: FrameLike, where: str) -> pl.DataFrame:
-    """The columns that a schema needs, from any kind of frame.
+def as_frame(
+    schema: Schema, frame: FrameLike, where: str, missing_columns: MissingColumns = "refuse"
+) -> pl.DataFrame:
+    """The columns that a schema needs, as far as they are there, from any kind of frame.
 
     Raises:
-        UserError: if a column is missing, or the frame is not a table.
+        UserError: if a column is missing that must not be, or the frame is not a table.
     """
     columns = to_polars(frame := in_memory(frame), where, schema.names)
-    check_columns(schema, [str(name) for name in getattr(frame, "columns", list(frame))], where)
-    return columns.select(map(named, schema.names))
+    names = [str(name) for name in getattr(frame, "columns", list(frame))]
+    check_columns(schema, names, where, missing_columns)
+    return columns.select(named(name) for name in schema.names if name in columns.columns)

@@ -41,8 +41,12 @@ PREDICT = ("predict", "run=r", "input=n.csv", "output=o.csv")
 EVALUATE = ("evaluate", "run=r", "data.path=n.csv")
 HELD = f"{COLUMNS},y"
 
+SHORT = "1,red,2024-02-03,true"
+
 REFUSED = [
-    mistake("39 column", new("1,red,2024-02-03,true", header="a,c,d,f"), PREDICT, "lacks the column m"),
+    mistake(
+        "39 column", new(SHORT, header="a,c,d,f"), PREDICT, "lacks the column m | missing_columns=impute"
+    ),
     mistake("41 renamed", new(ROW, header="aa,c,d,f,m"), PREDICT, "lacks the column a | rename 'aa' → 'a'?"),
     mistake("42 word", new(ROW, f"x{ROW}"), PREDICT, "data row 2: is not a finite number | 'x1.5'"),
     mistake("42 late", new(*[ROW] * 66_000, f"x{ROW}"), PREDICT, "column 'a', data row 66001 | 'x1.5'"),
@@ -67,10 +71,13 @@ UNKNOWN = "n.csv, column 'c': categories not seen in training are treated as mis
 EXTRA = "n.csv: ignoring columns not seen in training: z"
 IMPUTED = "n.csv: imputed missing values (median or mode) in columns that had none in training: a (1)"
 
+LACKING = "n.csv: lacks columns, of which all cells count as missing: m"
+
 TAKEN = {
     "40 extra": (new(f"{ROW},x", header=f"{COLUMNS},z"), PREDICT, EXTRA),
     "43 category": (new(ROW, ROW.replace("red", "pink")), PREDICT, UNKNOWN),
     "44 missing values": (new(ROW, ",red,2024-02-03,true,NA"), PREDICT, IMPUTED),
+    "39 imputed": (new(SHORT, header="a,c,d,f"), (*PREDICT, "missing_columns=impute"), LACKING),
     "42 numbers as text": (new('"1.5",red,2024-02-03,TRUE,7.0'), PREDICT, ""),
     "70 index": (new(f"9,{ROW}", header=f",{COLUMNS}"), PREDICT, ""),
     "70 index and target": (new(f"1,{ROW},9", f"2,{ROW},8", header=f",{HELD}"), EVALUATE, ""),

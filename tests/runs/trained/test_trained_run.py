@@ -10,6 +10,7 @@ import mlplab
 from mlplab.commands.arguments import Evaluate
 from mlplab.commands.evaluate import evaluate
 from mlplab.data import synthetic
+from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.read_folder import read_config
 from mlplab.runs.trained.trained_run import TrainedRun
@@ -37,6 +38,26 @@ def test_predictions_do_not_depend_on_the_form_of_the_frame(sweep: Path) -> None
         np.testing.assert_array_equal(run.predict(frame), expected)
     np.testing.assert_array_equal(run.predict(FRAME[::-1]), expected[::-1])
     np.testing.assert_allclose(run.predict(FRAME[:1]), expected[:1], rtol=1e-6)
+
+
+def test_a_column_that_is_not_there_counts_as_missing(sweep: Path) -> None:
+    run, empty = mlplab.load(sweep / "0"), FRAME.with_columns(x2=None)
+    imputed = run.predict(FRAME.drop("x2"), missing_columns="impute")
+    np.testing.assert_array_equal(imputed, run.predict(empty))
+    with pytest.raises(UserError, match=r"lacks the column x2(.|\n)*missing_columns=impute"):
+        run.predict(FRAME.drop("x2"))
+    with pytest.raises(UserError, match="lacks columns x1, x2"):
+        run.evaluate(FRAME.drop("x1", "x2"))
+
+
+def test_runs_of_several_folders_are_one_ensemble(sweep: Path) -> None:
+    one, both = mlplab.load(sweep / "0"), mlplab.load(sweep, runs="all")
+    together = mlplab.load([sweep / "0", sweep])
+    expected = one.predict(FRAME) / 2 + both.predict(FRAME) / 2
+    np.testing.assert_allclose(together.predict(FRAME), expected)
+    assert together.networks == 3
+    with pytest.raises(UserError, match="is empty"):
+        mlplab.load([])
 
 
 @pytest.mark.parametrize("linear_path", ["false", "true"])

@@ -13,7 +13,7 @@ from mlplab.conformal.intervals import Levels, Uncertainty, median_of
 from mlplab.data.batches.loader import EVALUATION_MULTIPLE
 from mlplab.data.class_labels import label_values, predicted_classes, threshold_fault
 from mlplab.data.frames import FRAME, FrameLike
-from mlplab.data.new_rows import FrameTransformer, as_frame
+from mlplab.data.new_rows import FrameTransformer, MissingColumns, as_frame
 from mlplab.errors import UserError, refusal
 from mlplab.runs.predictions import (
     AnyLevels,
@@ -69,7 +69,7 @@ class Ensemble:
         self.metrics = tuple(run.metrics for run in runs)
         for run in runs:
             if (run.schema, run.dtype, run.quantiles) != (self.schema, runs[0].dtype, self.quantiles):
-                what = "has other columns, classes, quantiles or precision than the first run of its sweep"
+                what = f"has other columns, classes, quantiles or precision than {runs[0].folder}"
                 raise refusal(what, run.folder, "give the folder of one run")
         self.threshold = float(np.average([run.threshold for run in runs], weights=self.weights))
         residuals = [run.residuals for run in runs]
@@ -106,7 +106,12 @@ class Ensemble:
         return other
 
     def predict(
-        self, frame: FrameLike, interval: AnyLevels | None = None, sets: AnyLevels | None = None
+        self,
+        frame: FrameLike,
+        interval: AnyLevels | None = None,
+        sets: AnyLevels | None = None,
+        *,
+        missing_columns: MissingColumns = "refuse",
     ) -> Predictions | pl.DataFrame:
         """Predicts the target of each row, in its own units, or its class by `predicted_classes`.
 
@@ -118,6 +123,7 @@ class Ensemble:
                 With it, the result is a frame with the columns `prediction`, `lower` and `upper`; more in
                 `column_names`.
             sets: the probability with which a set contains the class, or several; it adds the column `set`.
+            missing_columns: `impute`: a column that the frame lacks is missing in all rows.
 
         Raises:
             UserError: if a column is missing, or its values are of a different kind than in training; or as
@@ -125,7 +131,7 @@ class Ensemble:
         """
         intervals, of_sets = levels_given("interval", interval), levels_given("sets", sets)
         check_levels(self.runs, intervals, of_sets)
-        predicted = mean, _ = self.predict_outputs(frame)
+        predicted = mean, _ = self.predict_outputs(frame, missing_columns=missing_columns)
         if intervals or of_sets:
             return pl.DataFrame(self.columns(predicted, self.threshold, intervals, of_sets))
         if self.schema.classes:
@@ -133,7 +139,9 @@ class Ensemble:
         points = self.points(mean)
         return points[:, 0] if points.shape[1] == 1 else points
 
-    def predict_quantiles(self, frame: FrameLike) -> pl.DataFrame:
+    def predict_quantiles(
+        self, frame: FrameLike, *, missing_columns: MissingColumns = "refuse"
+    ) -> pl.DataFrame:
         """Predicts the quantiles of `loss=quantile` of each row: the columns of `column_names`.
 
         Raises:
@@ -142,7 +150,8 @@ class Ensemble:
         if not self.quantiles:
             remedy = "train with loss=quantile, or use predict(frame, interval=0.9)"
             raise refusal("predicts no quantiles", self.runs[0].folder, remedy)
-        return pl.DataFrame(self.columns(self.predict_outputs(frame), self.threshold))
+        predicted = self.predict_outputs(frame, missing_columns=missing_columns)
+        return pl.DataFrame(self.columns(predicted, self.threshold))
 
     def columns(
         self, predicted: MeanAndSpread, threshold: float, intervals: Levels = (), sets: Levels = ()
@@ -163,7 +172,9 @@ class Ensemble:
         """The predictions of targets: those themselves, or the median of their quantiles."""
         return median_of(predicted, self.quantiles) if self.quantiles else predicted
 
-    def predict_proba(self, frame: FrameLike) -> Float64[np.ndarray, "row class"]:
+    def predict_proba(
+        self, frame: FrameLike, *, missing_columns: MissingColumns = "refuse"
+    ) -> Float64[np.ndarray, "row class"]:
         """Predicts the probability of each of `classes`.
 
         Raises:
@@ -171,16 +182,16 @@ class Ensemble:
         """
         if not self.schema.classes:
             raise refusal("predicts numbers, which have no probabilities", "this network", "use predict")
-        return self.predict_outputs(frame)[0]
+        return self.predict_outputs(frame, missing_columns=missing_columns)[0]
 
-    def predict_spread(self, frame: FrameLike) -> pl.DataFrame:
+    def predict_spread(self, frame: FrameLike, *, missing_columns: MissingColumns = "refuse") -> pl.DataFrame:
         """How far the networks disagree about each row: the columns of spread of `column_names`.
 
         Raises:
             UserError: as in `predict`, and if there is only one network.
         """
         self.check_several()
-        _, spread = self.predict_outputs(frame, with_spread=True)
+        _, spread = self.predict_outputs(frame, with_spread=True, missing_columns=missing_columns)
         return pl.DataFrame(spread, column_names(self.schema).spread, orient="row")
 
     def save(self, path: str | Path, *, seen: bool = False) -> Path:
@@ -201,7 +212,9 @@ class Ensemble:
             remedy = "give a sweep and runs=all, or train again with ensemble=8"
             raise refusal(what, self.runs[0].folder, remedy)
 
-    def predict_outputs(self, frame: FrameLike, *, with_spread: bool = False) -> MeanAndSpread:
+    def predict_outputs(
+        self, frame: FrameLike, *, with_spread: bool = False, missing_columns: MissingColumns = "refuse"
+    ) -> MeanAndSpread:
         """The targets, the probabilities of classes, or the quantiles; and the spread, if it is requested.
 
         Raises:
@@ -211,7 +224,7 @@ class Ensemble:
             remedy = "read it first, as in polars.read_csv(…), or use the command mlplab predict"
             raise refusal("is a path, and no frame", fspath(frame), remedy)
         transformer = self.transformer(FRAME)
-        x = transformer.features(as_frame(self.schema, frame, FRAME))
+        x = transformer.features(as_frame(self.schema, frame, FRAME, missing_columns))
         predicted = self.predict_features(x, with_spread=with_spread, rows_before=0)
         transformer.warn()
         return predicted

@@ -1,5 +1,6 @@
 """Loads trained runs: of a run, a sweep, a chosen ensemble, or a file; saves them as one file."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +42,19 @@ def load_runs(path: str | Path, runs: str | int = "best") -> Ensemble:
         if is_run_file(path):  # whose folders go
             loaded = [replace(run, folder=path) for run in loaded]
         return Ensemble(loaded, weights)
+
+
+def load_together(paths: Sequence[Path], runs: str | int = "best") -> Ensemble:
+    """Loads several runs or sweeps as one ensemble, in which each of them has the same weight.
+
+    Raises:
+        UserError: as `load_runs`, or if there is none, or their columns differ.
+    """
+    if not paths:
+        raise refusal("is empty", "path", "give the folders of runs")
+    parts = [load_runs(path, runs) for path in paths]
+    weights = [weight / len(parts) for part in parts for weight in part.weights.tolist()]
+    return Ensemble([run for part in parts for run in part.runs], weights)
 
 
 def save(ensemble: Ensemble, path: Path, *, seen: bool = False, overwrite: bool = True) -> None:
