@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import polars as pl
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -53,6 +54,15 @@ def test_a_frame_is_as_its_file(run: mlplab.FinishedRun, command: Command, tmp_p
     by_path = mlplab.train(tmp_path / "t.parquet", "target", overrides=[*WORDS, "ensemble=1"], progress=False)
     assert scores(by_path.metrics) == scores(run.metrics)
     assert by_path.config["data"]["path"].endswith("t.parquet")
+
+
+def test_test_rows_are_found_again_by_their_identifiers() -> None:
+    names = [None if row == 7 else f"flat {row * 7919 % 1000}" for row in range(len(FRAME))]
+    frame = FRAME.with_columns(pl.Series("flat", names), row=pl.int_range(5, 5 + len(FRAME)))
+    rows = mlplab.train(frame, "target", **SMALL).test_predictions
+    assert rows.columns[:4] == ["data row", "flat", "row", "target"]
+    found = frame[rows["data row"].to_numpy() - 1]
+    assert rows["flat", "row", "target"].equals(found["flat", "row", "target"])
 
 
 def test_a_run_has_everything_that_its_folder_holds(run: mlplab.FinishedRun, tmp_path: Path) -> None:

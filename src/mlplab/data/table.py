@@ -30,6 +30,8 @@ class Table:
         split_columns: the columns that the split needs, by role: `group` (a code for each group) and `time`;
             NaN if missing.
         rows: the rows with a target.
+        identifiers: the columns that were left out as row numbers or identifiers, by which people find a row
+            again; none of a table that is not in memory.
         warned: the warnings about it that the terminal has shown, which other stacks do not repeat.
     """
 
@@ -40,6 +42,7 @@ class Table:
     weight: Float64[np.ndarray, " row"] | None
     split_columns: Mapping[str, Float64[np.ndarray, " row"]]
     rows: Rows
+    identifiers: pl.DataFrame = field(default_factory=pl.DataFrame)
     warned: set[str] = field(default_factory=set, init=False)
     _row_keys: dict[int, tuple[RowHasher, Keys]] = field(default_factory=dict, init=False)
 

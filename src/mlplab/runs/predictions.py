@@ -113,12 +113,16 @@ def label_column(schema: Schema, classes: Int64[np.ndarray, " row"]) -> pl.Serie
 
 
 def test_rows(run: Run, predicted: Predicted, threshold: float) -> pl.DataFrame:
-    """The test rows of a run, counted from 1, with their targets and predictions."""
+    """The test rows of a run, counted from 1, with what identifies them, their targets and predictions."""
     schema, rows, quantiles = run.data.table.schema, run.data.split.test, run.config.quantiles
-    y = run.data.table.y[rows]
+    y, identifiers = run.data.table.y[rows], run.data.table.identifiers
     truth = [label_column(schema, y[:, 0].astype(np.int64))] if schema.classes else [*y.T]
-    number = "data row" if "row" in schema.targets else "row"
-    columns = {number: rows + 1, **dict(zip(schema.targets, truth, strict=True))}
+    number = "data row" if "row" in (*schema.targets, *identifiers.columns) else "row"
+    columns = {
+        number: rows + 1,
+        **identifiers.select(pl.all().gather(rows)).to_dict(),
+        **dict(zip(schema.targets, truth, strict=True)),
+    }
     return pl.DataFrame(columns).with_columns(prediction_columns(schema, predicted, threshold, quantiles))
 
 

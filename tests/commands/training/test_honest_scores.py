@@ -121,7 +121,7 @@ def test_runs_that_read_a_column_differently_are_not_averaged() -> None:
     split = ("data/split=time", "data.split.time=day")
     kinds = (f"data.columns.day={written}" for written in ("%d.%m.%Y", "%m.%d.%Y"))
     runs = [run for kind in kinds for run in untrained([*SMALL, *split, kind])]
-    with pytest.raises(UserError, match="has other columns, classes, quantiles or precision than the first"):
+    with pytest.raises(UserError, match="has other columns, classes, quantiles or precision than r0"):
         Ensemble(runs)
 
 

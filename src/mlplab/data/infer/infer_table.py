@@ -121,11 +121,22 @@ def build_table(reader: TableReader, columns: Sequence[InferredColumn]) -> Table
         number_formats={of.name: of.definition.format for of in numbers if of.definition.format},
         left_out=left_out,
     )
+    identifying = [column for column in columns if column.kind in ("identifier", "row number")]
+    is_in_memory = not isinstance(reader.features, np.memmap)
+    identifiers = pl.DataFrame([_cells(column, reader) for column in identifying if is_in_memory])
     keep = [column.location.start + feature for column in inputs for feature in column.keep]
     others = {f"{of.role}": reader.values(of) for of in columns if of.role in ("weight", "group", "time")}
     weight, y = others.pop("weight", None), reader.others[:, : len(schema.targets)]
     rows = np.flatnonzero(np.isfinite(y).all(1))
-    return Table(where, schema, _compacted(reader.features, keep), y, weight, others, rows)
+    return Table(where, schema, _compacted(reader.features, keep), y, weight, others, rows, identifiers)
+
+
+def _cells(column: InferredColumn, reader: TableReader) -> pl.Series:
+    """The texts or whole numbers of a column."""
+    values = pl.Series(column.name, reader.values(column), nan_to_null=True).cast(pl.Float64)
+    if column.texts is None:
+        return (values + column.definition.offset).round().cast(pl.Int64)
+    return column.texts.gather(values.cast(pl.UInt32)).alias(column.name)
 
 
 def _infer_input(column: InferredColumn, reader: TableReader) -> None:
