@@ -16,7 +16,7 @@ from mlplab.errors import UserError
 
 
 def test_every_option_composes_and_survives_a_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "mine.Net")
+    monkeypatch.setenv(VARIABLE, "mine.Net,mine.Loss")
     needed = {
         "data/csv": ["data.path=x", "data.target=y"],
         "data/frame": ["data.target=y"],
@@ -24,6 +24,7 @@ def test_every_option_composes_and_survives_a_round_trip(monkeypatch: pytest.Mon
         "data/split/group": ["data.split.group=x"],
         "data/split/time": ["data.split.time=x"],
         "model/custom": ["model._target_=mine.Net"],
+        "loss/custom": ["loss._target_=mine.Loss"],
     }
     options = defaultdict[str, list[str]](list)
     for path in (ROOT / "conf").glob("*/**/*.yaml"):

@@ -43,7 +43,7 @@ PYTHON = re.findall(r"```python\n(import mlplab\n.*?)```", TEXT, re.DOTALL)
 OWN_FILE = r"```yaml\n((?:#[^\n]*\n)*?# (conf/\S+): mlplab train (\S+)\n.*?)```"
 """A file of the user's: its path, the words that use it, and its content."""
 SHORT = "trainer.max_epochs=2"
-(MY_NETS,) = re.findall(r"```python\n# mynets.py\n(.*?)```", TEXT, re.DOTALL)
+MY_MODULES = dict(re.findall(r"```python\n# (my\w+.py)\n(.*?)```", TEXT, re.DOTALL))
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("uv"), reason="the commands need uv"),
@@ -66,7 +66,8 @@ def run(succeed: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ru
     """Runs a command in this process, next to the files that the commands name, and returns its output."""
     write_houses(tmp_path / "houses.csv", 240)
     write_houses(tmp_path / "my.csv", 30)
-    (tmp_path / "mynets.py").write_text(MY_NETS)
+    for name, content in MY_MODULES.items():
+        (tmp_path / name).write_text(content)
     (tmp_path / "src/mlplab/data").mkdir(parents=True)
     for name in ("concrete", "penguins"):
         shutil.copy(CONCRETE.with_name(f"{name}.csv"), tmp_path / "src/mlplab/data")
@@ -112,7 +113,7 @@ def test_the_first_command_works_in_a_clone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", TRAINING)
 def test_keys_of_commands_exist(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "mynets.Wide")
+    monkeypatch.setenv("MLPLAB_ALLOWED_CLASSES", "mynets.Wide,mylosses.LogCosh")
     words = shlex.split(command.partition("scripts/train.py")[2].partition("init_from")[0])
     parsed = read_overrides([word for word in words if word != "-m"], multirun=True)
     lines = [

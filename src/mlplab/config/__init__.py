@@ -20,7 +20,7 @@ from mlplab.config.data import (
     UserTable,
 )
 from mlplab.config.dotted_keys import differing, flat, is_one_of, quoted
-from mlplab.config.loss import CrossEntropyLoss, HuberLoss, Loss, QuantileLoss, SimpleLoss
+from mlplab.config.loss import CrossEntropyLoss, CustomLoss, HuberLoss, Loss, QuantileLoss, SimpleLoss
 from mlplab.config.model import (
     Activation,
     Activations,

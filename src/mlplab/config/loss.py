@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field
 
-from mlplab.config.types import Mark, Positive, Section, read_levels
+from mlplab.config.types import ClassSection, Mark, Positive, Section, allowed, read_levels
 
 MEDIAN = 0.5
 
@@ -49,6 +49,13 @@ class CrossEntropyLoss(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1), Mark.PER_MEMBER]
 
 
-GivenLoss = SimpleLoss | HuberLoss | QuantileLoss | CrossEntropyLoss  # any loss but `auto`
+class CustomLoss(ClassSection):
+    """A custom loss class. All further keys are its arguments."""
+
+    name: Literal["custom"]
+    class_path: Annotated[str, allowed("")] = Field(alias="_target_")
+
+
+GivenLoss = SimpleLoss | HuberLoss | QuantileLoss | CrossEntropyLoss | CustomLoss  # any loss but `auto`
 
 Loss = Annotated[AutoLoss | GivenLoss, Discriminator("name")]

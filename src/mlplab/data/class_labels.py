@@ -125,7 +125,7 @@ def _labels(labels: Sequence[str]) -> str:
 def _classification_faults(run: config.TrainConfig, table: Table) -> Iterator[Fault]:
     classes, target = table.schema.classes, table.schema.targets[0]
     or_regression = "; or, if they are numbers: task=regression" * (table.schema.class_kind == "number")
-    if run.loss.name not in ("auto", "cross_entropy"):
+    if run.loss.name not in ("auto", "cross_entropy", "custom"):
         what = f"is a loss of numbers, but column '{target}' has classes: {_labels(classes)}"
         yield Fault(what, f"loss={run.loss.name}", remedy=f"use loss=cross_entropy{or_regression}")
     if run.model.preprocessing.target == "log":

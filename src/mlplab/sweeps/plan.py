@@ -121,6 +121,9 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
     if isinstance(section.model, config.CustomModel):
         values["model"] = section.model.arguments  # all of them, whatever their names are
         steps = max(len(member.split.train) for member in data.members)  # their short batches are not padded
+    if isinstance(section.loss, config.CustomLoss):  # each member has its own
+        values = {key: value for key, value in values.items() if not key.startswith("loss.")}
+        values["loss"] = section.loss.class_path
     alone = str(run.folder) if section.callbacks.added else ""  # custom callbacks act on the whole Trainer
     table: object = table_key(section)
     if isinstance(section.data, config.FrameData) and not (data.table.memmapped or section.init_from):

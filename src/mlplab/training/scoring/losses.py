@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mlplab import config
+from mlplab.config.allowed_classes import instantiate
 from mlplab.data.batches.loader import Batch
+from mlplab.data.schema import Schema
+from mlplab.errors import Fault, UserError, refusal
 from mlplab.models.layers.activation import elementwise
 from mlplab.models.targets import Outputs, TargetTransform
 
@@ -116,6 +119,58 @@ def cross_entropy(losses: Sequence[config.CrossEntropyLoss]) -> Loss:
     return Loss(by_row, derivative, degree=0)
 
 
+def custom(losses: Sequence[config.CustomLoss]) -> Loss:
+    """A class of the user's for each member, which maps outputs and targets to the loss of each.
+
+    Its derivative is `derivative(z, y)`, or by autograd if it has no such method. Its `degree` is 0 if it has
+    no such attribute.
+    """
+    own: list[Any] = [instantiate(loss.class_path, nn.Module, **loss.arguments) for loss in losses]
+
+    def by_row(z: Outputs, y: Targets) -> Targets:
+        return torch.stack([loss.to(z.device)(*of) for loss, *of in zip(own, z, y, strict=True)])
+
+    def by_autograd(z: Outputs, y: Targets) -> Outputs:
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            [gradient] = torch.autograd.grad(by_row(z, y).sum(), z)
+        return gradient
+
+    def derivative(z: Outputs, y: Targets) -> Outputs:
+        return torch.stack([loss.to(z.device).derivative(*of) for loss, *of in zip(own, z, y, strict=True)])
+
+    has_derivative = hasattr(own[0], "derivative")
+    return Loss(by_row, derivative if has_derivative else by_autograd, getattr(own[0], "degree", 0))
+
+
+def check_custom_losses(losses: Sequence[config.Loss], schema: Schema) -> None:
+    """Checks losses of the user's own on a few random rows.
+
+    Raises:
+        UserError: if the class cannot be used, returns anything but a finite loss of each row and target, or
+            its derivative is another than by autograd.
+    """
+    own = [loss for loss in losses if isinstance(loss, config.CustomLoss)]
+    if not own:
+        return
+    draw, size, where = torch.Generator().manual_seed(0), (len(own), 8), own[0].class_path
+    z = torch.randn(*size, schema.outputs, generator=draw, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(*size, len(schema.targets), generator=draw, dtype=torch.float64)
+    if schema.classes:
+        y = torch.randint(schema.outputs, (*size, 1), generator=draw).double()
+    loss = build_loss(own)
+    values = loss.by_row(z, y)
+    if values.shape != y.shape or not values.isfinite().all():
+        found, expected = f"the shape {[*values.shape[1:]]}", f"finite values in the shape {[*y.shape[1:]]}"
+        remedy = "return the loss of each row and target; of torch's losses: +loss.reduction=none"
+        raise UserError(
+            Fault("does not return a loss of each row and target", where, found, expected, remedy)
+        )
+    [gradient] = torch.autograd.grad(values.sum(), z)
+    if not torch.allclose(loss.derivative(z.detach(), y), gradient, rtol=1e-4, atol=1e-6):
+        raise refusal("has a derivative that is not that of its values", where, "correct or remove it")
+
+
 def _column(values: Sequence[float]) -> Callable[[torch.device, torch.dtype], Float[Tensor, "member 1 1"]]:
     """The members' values where they are needed. To copy them to a GPU, each step would wait for it."""
     return cache(torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1).to)
@@ -128,6 +183,7 @@ LOSSES: dict[str, Callable[[Any], Loss]] = {
     "huber": huber,
     "quantile": quantile,
     "cross_entropy": cross_entropy,
+    "custom": custom,
 }
 
 

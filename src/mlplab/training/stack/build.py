@@ -26,6 +26,7 @@ from mlplab.models.network_plan import ClassWeight
 from mlplab.random_streams import generator
 from mlplab.training.block_module import BlockModule
 from mlplab.training.run import Configs, InitialWeights, Run, member_configs
+from mlplab.training.scoring.losses import check_custom_losses
 from mlplab.training.step_loop import Blocks, parts_of
 from mlplab.training.trainer import choose_accelerator, has_step_hooks
 
@@ -131,6 +132,7 @@ def build_stack_network(configs: Configs, data: Sequence[RunData], *, initialize
     models, dtype = [member.model for member in configs], getattr(torch, f"float{first.trainer.precision}")
     plan = NetworkPlan(models, seeds, layout, dtype, statistics, class_weights(configs, data))
     network = build_network(plan)
+    check_custom_losses([member.loss for member in configs], schema)
     if initialize:
         fit_linear_path(network, table, train)
         if isinstance(first.model, config.Mlp) and first.model.initial_weights == "data":
