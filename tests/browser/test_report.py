@@ -161,7 +161,12 @@ def test_text_is_readable_keys_reach_the_content_first_and_hovering_shows_a_poin
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("#main$"))
-    for chart, shown in (("Loss", "train/loss"), ("evil", "part")):
+    for name, chart, shown in (
+        ("run", "Loss", "train/loss"),
+        ("run", "evil", "part"),
+        ("sweep", "every", "epoch"),
+    ):
+        page = opened(name)
         figure = page.locator("figure", has=page.locator("figcaption", has_text=chart))
         figure.locator(".mark-symbol.role-mark path").first.hover(force=True)
         expect(page.locator("#vg-tooltip-element.visible")).to_contain_text(shown)

@@ -24,6 +24,8 @@ Curves = Mapping[str, Curve]
 
 LOSSES = ("train/loss", "val/loss")
 
+MOST_TOOLTIPS = 6000  # points of the curves of many runs up to which each has a tooltip: they slow a page
+
 FAR = 30
 """The ratio of the largest to the smallest value from which an axis is logarithmic."""
 
@@ -104,8 +106,11 @@ def curves_of_runs(
     base = alt.Chart(rows_of(rows)).transform_lookup(lookup="run", from_=named)
     base = base.encode(_x(curves.values()), _y("value", metric, _values(curves)), alt.Detail("run:N"))
     base = base.encode(tooltip=[alt.Tooltip("name:N", title="run"), "epoch:Q", "value:Q"])
+    points = sum(map(len, curves.values())) <= MOST_TOOLTIPS and {"opacity": 0, "size": 60}
     lines = [
-        base.transform_filter(f"datum.colour == '{colour}'").mark_line(color=colour, strokeWidth=width)
+        base.transform_filter(f"datum.colour == '{colour}'").mark_line(
+            color=colour, strokeWidth=width, point=points
+        )
         for colour, width in ((BASELINE, 1), (REFERENCE, 1), (NETWORK, 2))
         if any(name["colour"] == colour for name in names)  # Vega warns of a layer without rows
     ]

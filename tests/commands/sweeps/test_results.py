@@ -15,7 +15,7 @@ from support import write_config
 from mlplab.commands.results import STATISTIC_SUFFIXES, Results, read_runs, results_by_table, results_of_table
 from mlplab.errors import UserError
 from mlplab.runs.compare.ranking import select_runs
-from mlplab.runs.compare.run_result import in_brief, short_keys
+from mlplab.runs.compare.run_result import in_brief, labelled, short_keys
 
 Terminal = Callable[..., list[str]]
 
@@ -290,6 +290,8 @@ def test_a_search_shows_its_best_trials(on_terminal: Terminal, search: Path) -> 
 def test_keys_are_shortened_as_long_as_they_differ() -> None:
     keys = ["optimizer.lr", "optimizer.name", "loss.name", "a.b.c", "x.b.c", "seed"]
     assert short_keys(keys) == ["lr", "optimizer", "loss", "a.b.c", "x.b.c", "seed"]
+    keys = ["callbacks.timer._target_", "loss._target_", "loss.delta"]
+    assert labelled(keys, ["null", "mine.Loss", "1"]) == "loss=mine.Loss,delta=1"
 
 
 def test_numbers_that_nobody_types_are_rounded() -> None:

@@ -60,17 +60,28 @@ def trials_in_order(runs: Sequence[RunResult]) -> list[RunResult]:
     return sorted(runs, key=lambda run: (len(run.folder.name), run.folder.name))
 
 
+CLASS = "._target_"  # the end of a key that names a class
+
+
 def labelled(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Values in brief, with the short names of their keys: `lr=0.001,hidden=[8]`."""
-    return ",".join(f"{key}={in_brief(value)}" for key, value in zip(short_keys(keys), values, strict=True))
+    """Values in brief, with the short names of their keys: `lr=0.001,hidden=[8]`.
+
+    A class that a run does not have, such as a callback, is left out.
+    """
+    named = zip(keys, short_keys(keys), values, strict=True)
+    return ",".join(
+        f"{short}={in_brief(value)}"
+        for key, short, value in named
+        if not (key.endswith(CLASS) and value == "null")
+    )
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:
     """The last part of each key, or as many parts as tell it from the others: `lr`, `split.seed`.
 
-    The name of an option is that of its group: `optimizer`, not `optimizer.name`.
+    The name of an option is that of its group: `optimizer`, not `optimizer.name`. So is a class.
     """
-    named = [key.removesuffix(".name") for key in keys]
+    named = [key.removesuffix(".name").removesuffix(CLASS) for key in keys]
 
     def short(key: str) -> str:
         parts = key.split(".")
