@@ -16,6 +16,7 @@ from mlplab.data.splits.make_split import make_split
 from mlplab.data.splits.split import Split
 from mlplab.data.table import Table
 from mlplab.errors import UserError
+from mlplab.training.run import member_configs
 
 Target = tuple[object, ...]
 NUMBERS, WORDS = (0.5, 1.5, -2.0), ("no", "yes")
@@ -84,10 +85,11 @@ def test_the_activation_for_numbers_is_smooth_for_few_rows() -> None:
     assert resolved("ensemble=2", "model.hidden=[]", of=table(NUMBERS)).model.activation == "silu"
 
 
-def test_each_activation_has_a_network() -> None:
-    assert resolved("model.activation=[tanh,elu]", of=table(NUMBERS)).ensemble == 2
-    with pytest.raises(UserError, match=r"takes 2 networks or more, but ensemble=1; use ensemble=2"):
-        resolved("model.activation=[tanh,elu]", "ensemble=1", of=table(NUMBERS))
+def test_each_part_of_an_ensemble_has_a_network() -> None:
+    for key in ("model.activation=[tanh,elu]", "model.dropout=[0.1,0.2]", "optimizer.weight_decay=[0.0,1.0]"):
+        assert resolved(key, of=table(NUMBERS)).ensemble == 2
+        with pytest.raises(UserError, match=r"takes 2 networks or more, but ensemble=1; use ensemble=2"):
+            resolved(key, "ensemble=1", of=table(NUMBERS))
 
 
 def test_several_classes_are_regularised_less_than_two() -> None:
@@ -97,7 +99,7 @@ def test_several_classes_are_regularised_less_than_two() -> None:
         assert less == defaults.SEVERAL_CLASSES[key] < more
 
 
-def test_several_classes_of_mostly_categories_are_regularised_as_two() -> None:
+def test_several_classes_of_mostly_categories_have_networks_of_both_strengths() -> None:
     columns = {
         "a": ["p", "q", "r"] * 20,
         "b": ["s", "t"] * 30,
@@ -105,8 +107,12 @@ def test_several_classes_of_mostly_categories_are_regularised_as_two() -> None:
         "y": ["u", "v", "w"] * 20,
     }
     half, most = pl.DataFrame(columns).drop("a"), pl.DataFrame(columns)
+    run = resolved("ensemble=4", of=table_of(most), train=1000)
+    members = member_configs(run)
+    strengths = [(member.model.dropout, member.optimizer.weight_decay) for member in members]
+    assert strengths == [(0.3, 1.0)] * 2 + [(0.2, 0.2)] * 2
     for frame, expected in ((half, defaults.SEVERAL_CLASSES["weight_decay"]), (most, 1.0)):
-        assert resolved(of=table_of(frame), train=1000).optimizer.weight_decay == expected
+        assert resolved("ensemble=1", of=table_of(frame), train=1000).optimizer.weight_decay == expected
 
 
 def test_classes_with_few_rows_get_more_dropout() -> None:

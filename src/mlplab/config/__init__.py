@@ -23,7 +23,6 @@ from mlplab.config.dotted_keys import differing, flat, is_one_of, quoted
 from mlplab.config.loss import CrossEntropyLoss, CustomLoss, HuberLoss, Loss, QuantileLoss, SimpleLoss
 from mlplab.config.model import (
     Activation,
-    Activations,
     CustomModel,
     Linear,
     Mlp,

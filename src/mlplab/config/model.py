@@ -10,9 +10,9 @@ from mlplab.config.types import (
     A,
     ClassSection,
     Count,
+    Divided,
     Mark,
     NotNegativeCount,
-    OneOrSeveral,
     OrAuto,
     Rate,
     Resolved,
@@ -21,9 +21,6 @@ from mlplab.config.types import (
 )
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
-
-# One activation for all networks, or a list that is divided among the networks of an ensemble.
-Activations = OneOrSeveral[Activation, Annotated[list[Activation], Field(min_length=1)]]
 
 Bins = Annotated[int, Field(ge=0, le=1000)]
 
@@ -58,8 +55,8 @@ class Mlp(Section, Generic[A]):
     piecewise_linear_bins: OrAuto[Bins, A] = 0
     piecewise_linear_width: OrAuto[Count, A] = 16
     hidden: OrAuto[list[Count], A]
-    activation: Annotated[OrAuto[Activations, A], Mark.PER_MEMBER]
-    dropout: Annotated[OrAuto[Rate, A], Mark.PER_MEMBER]
+    activation: Annotated[OrAuto[Divided[Activation], A], Mark.PER_MEMBER]
+    dropout: Annotated[OrAuto[Divided[Rate], A], Mark.PER_MEMBER]
     norm: Literal["none", "layer"]
     residual: bool
     linear_path: OrAuto[bool, A] = False
@@ -68,11 +65,6 @@ class Mlp(Section, Generic[A]):
     parametric_activation: bool = False
     heads: Annotated[int, Field(ge=1, le=512)] = 1
     preprocessing: Preprocessing
-
-    @property
-    def activations(self) -> list[str]:
-        """The activations as a list, also if there is one."""
-        return list(self.activation) if isinstance(self.activation, list) else [self.activation]
 
     @model_validator(mode="after")
     def _is_possible(self) -> "Mlp[A]":

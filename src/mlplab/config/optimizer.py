@@ -4,7 +4,7 @@ from typing import Annotated, Generic, Literal
 
 from pydantic import Field, model_validator
 
-from mlplab.config.types import A, Count, Mark, NotNegative, OrAuto, Positive, Resolved, Section
+from mlplab.config.types import A, Count, Divided, Mark, NotNegative, OrAuto, Positive, Resolved, Section
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
@@ -34,7 +34,7 @@ class Adam(Section, Generic[A]):
     betas: Annotated[list[Momentum], Field(min_length=2, max_length=2), Mark.PER_MEMBER]
     # Squares of gradients below 4e-23 are 0.
     eps: Annotated[float, Field(ge=1e-20, allow_inf_nan=False), Mark.PER_MEMBER]
-    weight_decay: Annotated[OrAuto[NotNegative, A], Mark.PER_MEMBER]
+    weight_decay: Annotated[OrAuto[Divided[NotNegative], A], Mark.PER_MEMBER]
     weight_averaging: bool
     lr_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
     weight_decay_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
@@ -48,7 +48,7 @@ class Sgd(Section, Generic[A]):
     lr: Annotated[OrAuto[Positive, A], Mark.PER_MEMBER]
     momentum: Annotated[Momentum, Mark.PER_MEMBER]
     nesterov: bool
-    weight_decay: Annotated[NotNegative, Mark.PER_MEMBER]
+    weight_decay: Annotated[Divided[NotNegative], Mark.PER_MEMBER]
     weight_averaging: bool
     lr_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()
     weight_decay_factors: Annotated[ParameterFactors, Mark.PER_MEMBER] = ParameterFactors()

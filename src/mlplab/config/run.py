@@ -67,13 +67,21 @@ class TrainConfig(Section, Generic[A]):
     # Hydra composes logger=[] to no key at all.
     logger: dict[str, LoggerConfig] = Field(default_factory=dict)
 
+    @property
+    def divided(self) -> dict[str, list[Any]]:
+        """The values of which each part of an ensemble has another, by key."""
+        values: dict[str, object] = {"optimizer.weight_decay": self.optimizer.weight_decay}
+        if isinstance(self.model, Mlp):
+            values |= {"model.activation": self.model.activation, "model.dropout": self.model.dropout}
+        return {key: value for key, value in values.items() if isinstance(value, list)}
+
     @model_validator(mode="after")
-    def _has_a_network_for_each_activation(self) -> "TrainConfig[A]":
-        names = self.model.activations if isinstance(self.model, Mlp) else []
-        if self.ensemble != "auto" and len(names) > self.ensemble:
-            typed, count = f"model.activation=[{','.join(names)}]", len(names)
-            what = f"{typed} takes {count} networks or more, but ensemble={self.ensemble}"
-            raise ValueError(f"{what}; use ensemble={count}, or one activation: model.activation={names[0]}")
+    def _has_a_network_for_each_part(self) -> "TrainConfig[A]":
+        for key, values in self.divided.items():
+            if self.ensemble != "auto" and len(values) > self.ensemble:
+                count, typed = len(values), f"{key}=[{','.join(map(str, values))}]"
+                what = f"{typed} takes {count} networks or more, but ensemble={self.ensemble}"
+                raise ValueError(f"{what}; use ensemble={count}, or one value: {key}={values[0]}")
         return self
 
     @property

@@ -94,6 +94,9 @@ OneOrSeveral = Annotated[
     Discriminator(lambda value: "several" if isinstance(value, list | dict) else "one"),
 ]
 
+# One value for all networks, or a list that is divided among the networks of an ensemble.
+Divided = OneOrSeveral[T, Annotated[list[T], Field(min_length=1)]]
+
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=0.99)]

@@ -56,9 +56,12 @@ DEFAULTS: Mapping[str, tuple[object, object]] = {
     "dropout": (0.0, 0.3),
 }
 
-# Of more than two classes, instead: with the above, letters have 1.4 times the log loss. Not where most
-# columns are categories: many of these are easily learned by heart.
+# Of more than two classes, instead: with the above, letters have 1.4 times the log loss.
 SEVERAL_CLASSES: Mapping[str, object] = {"weight_decay": 0.2, "dropout": 0.2}
+
+# Where most columns are categories, too: many of these are easily learned by heart, and it depends on the
+# table which values are better. Ensembles have both.
+MOSTLY_CATEGORIES: Mapping[str, object] = {"weight_decay": [1.0, 0.2], "dropout": [0.3, 0.2]}
 
 # Networks of a run alone, with up to so many training rows × columns: a million rows of 20 columns.
 ENSEMBLE_SIZE, MOST_CELLS = 8, 20_000_000
@@ -84,7 +87,7 @@ def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = 
     members = _members(run, table, split, alone=alone) if run.ensemble == "auto" else run.ensemble
     rows = typical_train_rows(run.data.split, table, split, members)
     batch_size, epochs = sizes_for(rows)
-    defaults = _defaults_of(table.schema)
+    defaults = _defaults_of(table.schema, members)
     by_fan_in = isinstance(run.optimizer, config.Adam) and run.optimizer.lr_by_fan_in
     lr = defaults["fan_in_lr" if by_fan_in else "lr"]
     monitor = "val/loss" if run.quantiles else defaults["monitor"]
@@ -103,15 +106,18 @@ def resolve_auto(run: TrainConfig, table: Table, split: Split, *, alone: bool = 
     )
 
 
-def _defaults_of(schema: Schema) -> dict[str, object]:
+def _defaults_of(schema: Schema, members: int) -> dict[str, object]:
     defaults = {name: of_task[bool(schema.classes)] for name, of_task in DEFAULTS.items()}
     in_words = sum(bool(column.categories) for column in schema.inputs)
-    is_weaker = len(schema.classes) > 2 and 2 * in_words <= len(schema.inputs)
-    return {**defaults, **SEVERAL_CLASSES} if is_weaker else defaults
+    if len(schema.classes) <= 2:
+        return defaults
+    if 2 * in_words <= len(schema.inputs):
+        return {**defaults, **SEVERAL_CLASSES}
+    return {**defaults, **MOSTLY_CATEGORIES} if members > 1 else defaults
 
 
 def _members(run: TrainConfig, table: Table, split: Split, *, alone: bool) -> int:
-    needed = len(run.model.activations) if isinstance(run.model, config.Mlp) else 1
+    needed = max(map(len, run.divided.values()), default=1)
     cells = typical_train_rows(run.data.split, table, split) * len(table.schema.inputs)
     is_custom = isinstance(run.model, config.CustomModel) or bool(run.callbacks.added)
     is_single = is_custom or run.init_from is not None or not alone

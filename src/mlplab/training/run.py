@@ -51,20 +51,23 @@ class Run:
 
 def activations(run: ResolvedConfig) -> list[str]:
     """The activation of each network of a run; none if its model has no choice of them."""
-    if not isinstance(run.model, Mlp):
-        return []
-    names = run.model.activations
-    return [names[member * len(names) // run.ensemble] for member in range(run.ensemble)]
+    models = [member.model for member in member_configs(run)]
+    return [str(model.activation) for model in models if isinstance(model, Mlp)]
 
 
 def member_configs(run: ResolvedConfig) -> list[ResolvedConfig]:
-    """The networks of an ensemble, as configurations of single runs: each has a seed and an activation.
+    """The networks of an ensemble, as configurations of single runs: each has a seed, and its part of
+    the values that are divided.
 
     Runs with different seeds and ensembles of one size have no member's seed in common.
     """
-    members, names, configs = run.ensemble, activations(run), list[ResolvedConfig]()
+    members, configs = run.ensemble, list[ResolvedConfig]()
     for member in range(members):
+        own: dict[str, dict[str, object]] = {"model": {}, "optimizer": {}}
+        for key, values in run.divided.items():
+            section, _, name = key.partition(".")
+            own[section][name] = values[member * len(values) // members]
+        sections = {name: getattr(run, name).model_copy(update=update) for name, update in own.items()}
         seed = (run.seed * members + member) % 2**63
-        model = run.model.model_copy(update={"activation": names[member]}) if names else run.model
-        configs.append(run.model_copy(update={"seed": seed, "model": model}))
+        configs.append(run.model_copy(update={"seed": seed, **sections}))
     return configs

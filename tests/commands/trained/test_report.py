@@ -283,7 +283,7 @@ def test_a_key_that_the_best_run_lacks_is_not_named(here: Path) -> None:
     html = page_of(here / "sweep")
     assert not re.search("Its configuration:.*_target_", html)
     head, *rows = cells_of(html, "Best first by")
-    column = head.index("_target_")
+    column = head.index("extra")
     assert {row[column] for row in rows} == {"–", "a.B"}
 
 

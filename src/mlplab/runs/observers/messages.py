@@ -14,7 +14,7 @@ from mlplab.runs.observers.open_run import WatchedRun
 from mlplab.runs.warm_start import seen_rows_warnings
 from mlplab.training.fit import Observer, StackTrainer
 from mlplab.training.outcome import AS_PLANNED, Outcome
-from mlplab.training.run import Run, activations
+from mlplab.training.run import Run, activations, member_configs
 from mlplab.training.stack_state import StackState
 from mlplab.training.trainer import device_name
 
@@ -97,7 +97,8 @@ def _header_lines(run: Run, stack: StackTrainer, state: StackState | None) -> It
     yield f"network: {_body(config)}, {weights:,} weights{beside}, on {where}"
     averaged = ", averaged weights" if optimizer.weight_averaging else ""
     each = f"{stack.datamodule.steps:,} × {stack.datamodule.batch_size:,} rows"
-    settings = f"lr {optimizer.lr:g}, weight decay {optimizer.weight_decay:g}{averaged}"
+    decays = dict.fromkeys(member.optimizer.weight_decay for member in member_configs(config))
+    settings = f"lr {optimizer.lr:g}, weight decay {' or '.join(map('{:g}'.format, decays))}{averaged}"
     yield f"{optimizer.name}: {settings}; up to {epochs:,} epochs of {each}"
     if run.data.bagged:
         held_out, both = len(run.data.bagged[0].split.val), len(split.train) + len(split.val)

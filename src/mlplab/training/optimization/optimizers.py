@@ -233,6 +233,7 @@ def parameter_factors(settings: Settings, kind: tuple[str, int]) -> Factors:
 
 def update_of(settings: Settings, example: int, factors: Factors, rows: Rows) -> Update:
     """The update of the rows of members with the same settings and rates, of which `example` is one."""
+    assert not isinstance(settings.weight_decay, list)  # it is that of a member
     kernel, lr_factor, weight_decay = _kernel(settings, rows), factors[0], settings.weight_decay * factors[1]
     numbered = 0 if isinstance(settings, config.Sgd) else len(rows["weights"])
 
