@@ -174,7 +174,7 @@ def _own_test_rows(
                 raise refusal("has no test rows", run.folder, "evaluate on a different file: data.path=…")
             weight = None if table.weight is None else table.weight[rows]
             source = f"{table.source}, test rows"
-            test_rows[own] = EvaluationRows(source, rows, table.x[rows], table.y[rows], weight)
+            test_rows[own] = EvaluationRows(source, rows, table.x[rows], table.schema, table.y[rows], weight)
         data.append(test_rows[own])
         with progress_lines(log.info, lambda: "fitting and scoring the baselines"):
             scored.append(fit_baselines(own, run.config).test_scores(own))
@@ -191,7 +191,7 @@ def own_data(run: TrainedRun, cache: DataCache) -> RunData:
     remedy = f"{run.folder} was trained on it; to evaluate on a different file: data.path=…"
     try:
         with quiet("mlplab.data.infer"):  # training has already warned of the columns
-            data = cache.data(run.config)
+            data = cache.data(run.config, run.schema)
     except UserError as error:
         raise UserError(*(replace(fault, remedy=remedy) for fault in error.faults)) from error
     data.check_unchanged(run.table, remedy, order=False)

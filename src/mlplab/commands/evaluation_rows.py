@@ -20,6 +20,7 @@ from mlplab.data.io.source import Source, opened
 from mlplab.data.leaks.row_keys import TableValues
 from mlplab.data.load_table import csv_format, table_spec
 from mlplab.data.new_rows import check_columns
+from mlplab.data.schema import Schema
 from mlplab.data.splits.split import Rows
 from mlplab.data.table import BLOCK
 from mlplab.errors import Fault, UserError, listed, refusal, shortened
@@ -47,12 +48,14 @@ class EvaluationRows:
         source: what they are, in words.
         row_numbers: their numbers in the table or file.
         x: features by the schema.
+        schema: that of a run, which may differ from those of others in offsets.
         y: targets in their own units, or numbers of classes.
     """
 
     source: str
     row_numbers: Rows
     x: Float[np.ndarray, "row feature"]
+    schema: Schema
     y: Float64[np.ndarray, "row target"]
     weight: Float64[np.ndarray, " row"] | None
 
@@ -72,6 +75,7 @@ class EvaluationRows:
 
 def run_scores(run: TrainedRun, rows: EvaluationRows) -> Scores:
     """Loss and metrics, computed as in training; of an ensemble run, the metrics of its mean prediction."""
+    run = run.with_offsets(rows.schema)
     if len(run.weights) > 1 or run.quantiles:
         ensemble = Ensemble([run])
         return rows.scores(ensemble, ensemble.predict_features(rows.x)[0])
@@ -114,7 +118,7 @@ def rows_of(ensemble: Ensemble, data: NewRows, *, include: bool) -> tuple[Evalua
             values = TableValues(x, y, schema.offsets)
             rows, part = _not_seen(ensemble.runs, values, rows, path, include=include)
     weight = None if weight is None else weight[rows]
-    return EvaluationRows(path, rows, x[rows], y[rows], weight), part
+    return EvaluationRows(path, rows, x[rows], schema, y[rows], weight), part
 
 
 def opened_rows(data: NewRows, run: TrainedRun) -> AbstractContextManager[Source]:

@@ -97,7 +97,7 @@ def draw_figures(cache: DataCache, folder: Path) -> None:
         from mlplab.runs.trained.trained_run import TrainedRun
 
     run = TrainedRun.read(folder)
-    data = cache.data(run.config)
+    data = cache.data(run.config, run.schema)
     data.check_unchanged(run.table, "train again", order=False)
     draw(run, data)
 

@@ -1,6 +1,7 @@
 """The table and split of each run, shared by runs with the same table and split. Imports no torch."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -10,11 +11,14 @@ import numpy as np
 import polars as pl
 
 from mlplab import config
+from mlplab.console import quiet
 from mlplab.data.class_labels import check_split, check_task
 from mlplab.data.hidden_codes import hidden_codes
 from mlplab.data.leaks.seen_rows import SeenRows, seen_rows
 from mlplab.data.leaks.target_leaks import target_leaks, time_order
 from mlplab.data.load_table import load_table, table_key
+from mlplab.data.offsets import offsets_of
+from mlplab.data.schema import Schema
 from mlplab.data.splits.make_split import make_member_splits, make_split
 from mlplab.data.splits.split import PARTS, Split, distinct
 from mlplab.data.table import Table
@@ -147,28 +151,45 @@ class DataCache:
 
     def __init__(self, frame: pl.DataFrame | None = None) -> None:
         self.frame = frame
-        self._tables: dict[Hashable, Table] = {}
+        self._tables: dict[Hashable, list[Table]] = {}  # those of a key differ in offsets
         self._data: dict[Hashable, RunData] = {}
 
-    def data(self, run: config.TrainConfig) -> RunData:
+    def data(self, run: config.TrainConfig, like: Schema | None = None) -> RunData:
         """The table and split of a run, and the splits of its ensemble if its size is known.
+
+        Args:
+            like: has the offsets of columns, as in the training of a run; None: those that its rows outside
+                test suggest.
 
         Raises:
             UserError: if the table or the split cannot be used (with all faults of the table), or the run's
                 network cannot use its targets.
         """
-        key, section = table_key(run), run.data.split
-        if key not in self._tables:
-            self._tables[key] = load_table(run, self.frame)
-        table = self._tables[key]
+        section, given = run.data.split, None if like is None else like.column_offsets
+        table = self._table(run, given)
         check_task(run, table)
         members = 1 if run.ensemble == "auto" else run.ensemble
-        split_key = key, section.model_dump_json(), members
+        split_key = table_key(run), section.model_dump_json(), members, str(given)
         if split_key not in self._data:
             split = make_split(section, table)
+            if given is None and run.model.preprocessing.name != "none":
+                table = self._table(run, offsets_of(table, np.concatenate([split.train, split.val])))
             splits = make_member_splits(section, table, split, members) if members > 1 else []
             bagged = tuple(RunData(table, member_split) for member_split in splits)
             self._data[split_key] = RunData(table, split, bagged)
         data = self._data[split_key]
         check_split(run, table.schema.classes, data.absent_classes)
         return data
+
+    def _table(self, run: config.TrainConfig, offsets: Mapping[str, float] | None) -> Table:
+        """The table of a run with these offsets; None: with any. One that no run uses is not kept."""
+        known, used = (
+            self._tables.setdefault(table_key(run), []),
+            {each.table for each in self._data.values()},
+        )
+        for table in known:
+            if offsets is None or table.schema.column_offsets == offsets:
+                return table
+        with quiet("mlplab.data.infer") if known else nullcontext():  # the first one has warned of columns
+            known[:] = [*(table for table in known if table in used), load_table(run, self.frame, offsets)]
+        return known[-1]

@@ -5,8 +5,9 @@ Imports no torch.
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from importlib.resources import as_file, files
 from math import prod
@@ -41,8 +42,15 @@ def table_key(run: config.TrainConfig) -> tuple[object, ...]:
     return source, repr(table_spec(run)), table_dtype(run)
 
 
-def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Table:
+def load_table(
+    run: config.TrainConfig,
+    frame: pl.DataFrame | None = None,
+    offsets: Mapping[str, float] | None = None,
+) -> Table:
     """Reads the table of a run, whose frame in memory is given if it has one.
+
+    Args:
+        offsets: of its columns, as in `TableSpec`.
 
     Raises:
         UserError: with all faults of the table, or if there is no target.
@@ -53,7 +61,8 @@ def load_table(run: config.TrainConfig, frame: pl.DataFrame | None = None) -> Ta
             remedy = f"name the column to predict, data.target=…, one of: {listed(source.names, 20)}"
             raise refusal("is missing", "data.target", remedy)
         allocate = partial(allocated, limit=limit) if source.paths else np.empty  # others are in memory
-        table = read_table(TableReader(source, table_spec(run), table_dtype(run), allocate))
+        spec = replace(table_spec(run), offsets=offsets)
+        table = read_table(TableReader(source, spec, table_dtype(run), allocate))
     if table.memmapped:
         log.info("%s: too large for memory, and therefore in a temporary file in %s", table.source, FOLDER)
     return table

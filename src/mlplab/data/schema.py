@@ -1,7 +1,7 @@
 """The kinds of the input columns, inferred from the whole table but never from its target; the classes."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -61,6 +61,11 @@ class Column:
         if self.kind == "date":
             return date_parts(parsed, self.parts, self.offset)
         return [parsed - self.offset if self.kind == "numeric" else parsed]
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether its first feature may have an offset."""
+        return self.kind == "numeric" or self.parts[:1] == ("year",)
 
     @property
     def width(self) -> int:
@@ -163,7 +168,17 @@ class Schema:
     @property
     def offsets(self) -> Sequence[float]:
         """The offset that is subtracted from each feature."""
-        return [of.offset if of.kind == "numeric" or part == "year" else 0.0 for of, part in self.features]
+        return [of.offset if of.has_offset and part in ("", "year") else 0.0 for of, part in self.features]
+
+    @property
+    def column_offsets(self) -> dict[str, float]:
+        """The offsets that are not 0, by the name of the column."""
+        return {column.name: column.offset for column in self.inputs if column.offset}
+
+    @property
+    def without_offsets(self) -> "Schema":
+        """The same columns, all with the offset 0."""
+        return replace(self, inputs=tuple(replace(column, offset=0.0) for column in self.inputs))
 
     @property
     def feature_slices(self) -> list[slice]:

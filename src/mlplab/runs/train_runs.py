@@ -176,7 +176,7 @@ def score_finished_run(folder: Path, cache: DataCache) -> Plain:
     if has_test_scores(metrics):
         return metrics
     trained, files = TrainedRun.read(folder), RunFolder(folder)
-    data, configs = cache.data(trained.config), member_configs(trained.config)
+    data, configs = cache.data(trained.config, trained.schema), member_configs(trained.config)
     data.check_unchanged(trained.table, REMEDY, order=False)
     if not len(data.split.test):
         log.warning("%s has no test rows, so there are no test scores", folder.name)

@@ -21,6 +21,7 @@ from mlplab.config import FrameData, TrainConfig
 from mlplab.console import quiet
 from mlplab.data.cache import DataCache, RunData
 from mlplab.data.frames import in_memory, to_polars
+from mlplab.data.schema import Schema
 from mlplab.errors import Fault, RunFailed, UserError
 from mlplab.runs.in_memory import train_alone, train_in_memory
 from mlplab.runs.planned_run import PlannedRun, resolved
@@ -123,10 +124,10 @@ class _Frames(DataCache):
         super().__init__()
         self.caches: dict[str, DataCache] = {}
 
-    def data(self, run: TrainConfig) -> RunData:
+    def data(self, run: TrainConfig, like: Schema | None = None) -> RunData:
         """The table and split of a run on one of the frames."""
         assert isinstance(run.data, FrameData)
-        return self.caches[run.data.fingerprint].data(run)
+        return self.caches[run.data.fingerprint].data(run, like)
 
 
 def train_together(sets: Sequence[TrainingSet]) -> list[Ensemble | Exception]:

@@ -125,11 +125,10 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
         values = {key: value for key, value in values.items() if not key.startswith("loss.")}
         values["loss"] = section.loss.class_path
     alone = str(run.folder) if section.callbacks.added else ""  # custom callbacks act on the whole Trainer
-    table: object = table_key(section)
+    schema = data.table.schema
+    table: object = table_key(section), schema.column_offsets if data.table.memmapped else None
     if isinstance(section.data, config.FrameData) and not (data.table.memmapped or section.init_from):
-        columns = tuple(replace(column, offset=0.0) for column in data.table.schema.inputs)
-        # Frames may differ in rows and offsets.
-        table = replace(data.table.schema, inputs=columns, left_out={})
+        table = replace(schema.without_offsets, left_out={})  # frames may differ in rows and offsets
     return str((values, str(table), batch, steps, alone))
 
 

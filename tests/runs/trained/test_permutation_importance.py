@@ -98,7 +98,7 @@ def test_it_is_what_predictions_of_shuffled_frames_say(
         assert (column.mean, column.sd) == pytest.approx(expected, rel=1e-3, abs=1e-4 * found.error)
     means = [column.mean for column in found.columns]
     assert means == sorted(means, reverse=True)
-    no_weight = EvaluationRows("t.csv", places, data.table.x[places], y, np.zeros(len(y)))
+    no_weight = EvaluationRows("t.csv", places, data.table.x[places], data.table.schema, y, np.zeros(len(y)))
     with pytest.raises(UserError, match=r"all rows have weight 0\n  give rows with a weight above 0"):
         compute_importance(ensemble, [no_weight], "test")
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ from support import SMALL, train_into, write_config
 
 import mlplab
 from mlplab.commands.arguments import Evaluate
-from mlplab.commands.evaluate import evaluate
+from mlplab.commands.evaluate import evaluate, score
 from mlplab.data import synthetic
+from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
 from mlplab.runs import checkpoint
 from mlplab.runs.read_folder import read_config
+from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.trained.trained_run import TrainedRun
 
 pytestmark = pytest.mark.usefixtures("full_speed")
@@ -48,6 +51,15 @@ def test_a_column_that_is_not_there_counts_as_missing(sweep: Path) -> None:
         run.predict(FRAME.drop("x2"))
     with pytest.raises(UserError, match="lacks columns x1, x2"):
         run.evaluate(FRAME.drop("x1", "x2"))
+
+
+def test_runs_whose_columns_have_other_offsets_predict_together(sweep: Path) -> None:
+    one = TrainedRun.read(sweep / "0")
+    columns = tuple(replace(column, offset=column.offset + 3) for column in one.schema.inputs)
+    together = Ensemble([one, one.with_offsets(replace(one.schema, inputs=columns))])
+    np.testing.assert_allclose(together.predict(FRAME), mlplab.load(sweep / "0").predict(FRAME), rtol=1e-5)
+    first, second = score(together, DataCache(), FRAME, include=True).runs
+    assert first == pytest.approx(second, rel=1e-5)
 
 
 def test_runs_of_several_folders_are_one_ensemble(sweep: Path) -> None:

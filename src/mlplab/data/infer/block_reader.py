@@ -29,6 +29,7 @@ from mlplab.data.infer.infer_kind import (
 from mlplab.data.infer.inferred_column import InferredColumn
 from mlplab.data.infer.table_spec import DATES_AS_NUMBERS, Role, TableSpec, key_of, titled, typed
 from mlplab.data.io.source import Source
+from mlplab.data.offsets import offset_of
 from mlplab.data.table import BLOCK, FloatType, to_matrix
 from mlplab.errors import Fault, UserError
 
@@ -159,7 +160,7 @@ class TableReader:
                 return True
             [low], [high] = column.rounded(self.dtype).tolist()
             # So far from 0, relative to their spread, float32 loses digits; or all are equal, but rounded.
-            if max(low, -high) > 1000 * (high - low):
+            if self.spec.offsets is None and max(low, -high) > 1000 * (high - low):
                 column.definition = replace(definition, offset=definition.offset + low)
         return column.definition is not definition
 
@@ -226,12 +227,15 @@ class TableReader:
         column.read_as(kind or "categorical", cell_format)
         is_centred = kind == "numeric" or "year" in column.definition.parts
         if is_centred and role == "input" and not spec.raw:
-            column.reset(0)
-            first, *_ = self._read_cells(column, self.sample, 0)
-            offset = float(first.filter(first.is_finite()).median() or 0)  # type: ignore[arg-type]
-            offset = float(int(offset)) if kind == "date" else offset
-            column.definition = replace(column.definition, offset=offset)
+            column.definition = replace(column.definition, offset=self._offset(column))
         return column
+
+    def _offset(self, column: InferredColumn) -> float:
+        if self.spec.offsets is not None:
+            return self.spec.offsets.get(column.name, 0.0)
+        column.reset(0)
+        first, *_ = self._read_cells(column, self.sample, 0)
+        return offset_of(first.to_numpy())
 
     def _kind_by_texts(self, cells: pl.Series, column: InferredColumn, kind: Kind | None) -> tuple[Kind, str]:
         texts = parse_str(cells, self.spec.na_values_of(column.name)).drop_nulls()

@@ -29,6 +29,7 @@ class TableSpec:
         na_values: additional missing values of all columns.
         na_values_by_column: by name, further ones of a column.
         raw: whether numbers have no offset.
+        offsets: by name, those of columns that are not 0; None: as the first rows suggest.
         drop_missing_targets: whether rows without a target are left out, instead of being faults.
         task: whether the target is numbers or classes; `auto`: inferred.
         positive: the class of two that comes second; None: the second in order.
@@ -40,6 +41,7 @@ class TableSpec:
     na_values: tuple[str, ...] = ()
     na_values_by_column: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     raw: bool = False
+    offsets: Mapping[str, float] | None = None
     drop_missing_targets: bool = False
     task: Literal["auto", Task] = "auto"
     positive: str | None = None

@@ -86,7 +86,8 @@ class RowHasher:
         if digits <= 7:
             step[np.isinf(step) & (float32 * magnitude > 1e-2)] = 0  # compared exactly, but in float32
             error = np.maximum(error, float32 * magnitude)
-        error[:features] = np.maximum(error[:features], np.finfo(values.x.dtype).eps)
+        from_offset = 1 + abs(centre[:features] - values.offsets) / spread[:features]
+        error[:features] = np.maximum(error[:features], np.finfo(values.x.dtype).eps * from_offset)
         generator = np.random.default_rng(0)
         weights = generator.uniform(1, 2, (len(step), PROJECTIONS))
         weights *= generator.choice((-1, 1), weights.shape) * np.isinf(step)[:, None]

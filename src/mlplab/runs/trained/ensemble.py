@@ -47,7 +47,7 @@ class Ensemble:
         weights: the weight of each run in the mean; their sum is 1. None: all equal.
 
     Attributes:
-        schema: the input columns and the targets of the runs.
+        schema: the input columns and the targets of the runs, with the offsets of the first.
         quantiles: the levels of the quantiles that they predict; none: they predict targets or classes.
         config, metrics: the configuration of each run, and the content of its metrics.json.
         uncertainty: the intervals or prediction sets around mean predictions.
@@ -68,14 +68,18 @@ class Ensemble:
         self.config = tuple(run.config for run in runs)
         self.metrics = tuple(run.metrics for run in runs)
         for run in runs:
-            if (run.schema, run.dtype, run.quantiles) != (self.schema, runs[0].dtype, self.quantiles):
+            own, of_first = (
+                (each.schema.without_offsets, each.dtype, each.quantiles) for each in (run, runs[0])
+            )
+            if own != of_first:
                 what = f"has other columns, classes, quantiles or precision than {runs[0].folder}"
                 raise refusal(what, run.folder, "give the folder of one run")
         self.threshold = float(np.average([run.threshold for run in runs], weights=self.weights))
         residuals = [run.residuals for run in runs]
         self.uncertainty = Uncertainty(self.schema, residuals, self.quantiles, self.weights)
-        self.stacks = stacked(runs)
-        weight_of = dict(zip(self.runs, self.weights, strict=True))
+        predicting = [run.with_offsets(self.schema) for run in runs]
+        self.stacks = stacked(predicting)
+        weight_of = dict(zip(predicting, self.weights, strict=True))
         self.network_weights = np.concatenate(
             [weight_of[run] * run.member_weights for stack in self.stacks for run in stack.runs]
         )

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -128,6 +128,16 @@ class TrainedRun:
             what = f"belongs to a different run: config.yaml in its folder differs in {listed(differs)}"
             raise run._refused(what, "copy whole run folders, or train again")
         return run
+
+    def with_offsets(self, schema: Schema) -> "TrainedRun":
+        """The same networks, for features of a schema that differs in offsets alone."""
+        if schema.offsets == self.schema.offsets:
+            return self
+        old, new = torch.tensor([self.schema.offsets, schema.offsets], dtype=torch.float64)
+        network = self.network_of(self.models, self.state)
+        for member in range(len(self.weights)):
+            network.shift(member, old - new)
+        return replace(self, schema=schema, state=network.state_dict())
 
     def check_finite(self) -> None:
         """Raises UserError if a weight is not finite."""

@@ -58,7 +58,7 @@ def build_stack(runs: Sequence[Run], *, initialize: bool = True) -> tuple[BlockM
         for number, run in enumerate(runs):
             if run.initial:
                 places = dict(enumerate(run.initial.places, number * first.ensemble))
-                start_from(network, run.initial, places, table.schema)
+                start_from(network, run.initial, places, run.data.table.schema)
     if blocks := _blocks(first, network, datamodule):
         datamodule.steps_of_block = blocks.steps
         datamodule.epochs = range(first.trainer.max_epochs) if blocks.span_epochs else None
