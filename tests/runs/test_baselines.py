@@ -15,7 +15,7 @@ from mlplab.data.table import Table
 from mlplab.runs.baselines import fit_baselines as module
 from mlplab.runs.baselines import models
 from mlplab.runs.baselines.fit_baselines import MODELS, Baselines, fit_baselines
-from mlplab.runs.baselines.models import Constant, TrainingData
+from mlplab.runs.baselines.models import Chosen, Constant, TrainingData, fit_constant
 from mlplab.training.scoring.scores import Scores
 
 NAMES = ("constant", "linear", "boosting")
@@ -224,15 +224,16 @@ def test_threads_are_limited_while_baselines_are_fitted_and_predict(monkeypatch:
     seen = []
 
     class Counting(Constant):
-        def __init__(self, data: TrainingData, chosen: None = None) -> None:
-            super().__init__(data)
-            self.predict(MIXED)
-
         def predict(self, x: np.ndarray) -> np.ndarray:
             seen.append({each["num_threads"] for each in threadpool_info()})
             return super().predict(x)
 
-    monkeypatch.setitem(MODELS, "constant", Counting)
+    def fit(data: TrainingData, _: Chosen) -> Constant:
+        model = Counting(fit_constant(data).output)
+        model.predict(MIXED)
+        return model
+
+    monkeypatch.setitem(MODELS, "constant", fit)
     before = threadpool_info()
     for threads in (1, 2):
         Baselines(data_of(MIXED, TWO), ["constant"], threads).scores(MIXED, TWO, None, ROWS)

@@ -10,7 +10,7 @@ from mlplab.data.cache import DataCache
 from mlplab.errors import UserError, reason_of
 from mlplab.sweeps.check_runs import ComposedRun, RefusedRun, check_runs
 from mlplab.sweeps.engines.processes import Processes
-from mlplab.sweeps.plan import Plan
+from mlplab.sweeps.plan import Plan, plan_stacks
 
 config = cache(compose)
 
@@ -26,7 +26,7 @@ def engine(root: Path, members: int | None = None, workers: int | None = None, c
 
 def plan(*runs: Sequence[str], **limits: int) -> Plan:
     composed = [ComposedRun(config(*DATA, *words), Path(str(number))) for number, words in enumerate(runs)]
-    return Plan(*check_runs(composed, DataCache()), engine(Path("none"), **limits))
+    return plan_stacks(*check_runs(composed, DataCache()), engine(Path("none"), **limits))
 
 
 def stacks(made: Plan) -> list[list[int]]:
@@ -98,7 +98,7 @@ def test_what_cannot_train_is_refused(tmp_path: Path) -> None:
         ComposedRun(config(*DATA, "init_from=missing"), Path("warm")),
     ]
     processes = engine(tmp_path)
-    made = Plan(*check_runs(runs, processes.cache), processes)
+    made = plan_stacks(*check_runs(runs, processes.cache), processes)
     assert [[run.folder.name for run in stack] for stack in made.stacks] == [["good"]]
     assert [run.folder.name for run in made.refused] == ["bad", "csv", "folds", "warm"]
     assert "column 'y'" in reason_of(made.refused[1].error)
@@ -114,7 +114,7 @@ def test_of_a_warm_start_only_runs_with_another_activation_are_refused(tmp_path:
         ComposedRun(config(*start, f"model.activation={name}"), tmp_path / name) for name in ("tanh", "relu")
     ]
     for ordered in (runs, runs[::-1]):
-        made = Plan(*check_runs(ordered, DataCache()), engine(tmp_path))
+        made = plan_stacks(*check_runs(ordered, DataCache()), engine(tmp_path))
         assert [[run.folder.name for run in stack] for stack in made.stacks] == [["tanh"]]
         assert [run.folder.name for run in made.refused] == ["relu"]
 
@@ -122,9 +122,9 @@ def test_of_a_warm_start_only_runs_with_another_activation_are_refused(tmp_path:
 def test_stacks_of_an_earlier_plan_stay(tmp_path: Path) -> None:
     runs = [ComposedRun(config(*DATA, f"seed={seed}"), tmp_path / str(seed)) for seed in range(6)]
     accepted, refused = check_runs(runs, DataCache())
-    Plan(accepted[:4], refused, engine(tmp_path, members=2)).write(tmp_path)
-    made = Plan(accepted, refused, engine(tmp_path))
+    plan_stacks(accepted[:4], refused, engine(tmp_path, members=2)).write(tmp_path)
+    made = plan_stacks(accepted, refused, engine(tmp_path))
     assert stacks(made) == [[0, 1], [2, 3], [4, 5]]
     (tmp_path / "plan.json").write_text('{"stacks": [["0", "0"], ["0", "9"], []]}')
-    made = Plan(accepted, refused, engine(tmp_path))
+    made = plan_stacks(accepted, refused, engine(tmp_path))
     assert stacks(made) == [[0], [1, 2, 3, 4, 5]]

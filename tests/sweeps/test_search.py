@@ -20,13 +20,13 @@ from mlplab.runs.compare.run_result import RunResult
 from mlplab.runs.discovery import TRIAL
 from mlplab.sweeps.grid import Runs, lines_of
 from mlplab.sweeps.search.search_loop import FEWEST_MEMBERS, next_bracket, train_trials
-from mlplab.sweeps.search.space import Space, is_search
+from mlplab.sweeps.search.space import is_search, space_of
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.sweeps.sweep_folder import check_sweep_folder
 from mlplab.training.rungs import Bracket
 
 SEARCHED = {"optimizer.lr": "tag(log,interval(1e-4,1e-1))", "model.dropout": "interval(0,0.5)"}
-SPACE = Space([], SEARCHED | {"model.hidden": "[8],[16],[32],[64]"})
+SPACE = space_of([], SEARCHED | {"model.hidden": "[8],[16],[32],[64]"})
 
 
 def settings(**changed: object) -> Sweep:
@@ -273,7 +273,7 @@ LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
     ],
 )
 def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object) -> None:
-    space = Space(parsed(f"+{key}={text}", "seed=3"), {})
+    space = space_of(parsed(f"+{key}={text}", "seed=3"), {})
     assert {name: each.distribution for name, each in space.dimensions.items()} == {key: distribution}
     assert space.dimensions[key].override.get_value_string() == text
     value = getattr(distribution, "choices", [0.1 / 3])[0]
@@ -283,7 +283,7 @@ def test_values_in_the_syntax_of_hydra(key: str, text: str, distribution: object
 def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> None:
     configured = {"optimizer.lr": "interval(0.1,0.2)", "model.dropout": "choice(0.0,0.1)"}
     configured["model.norm"] = "none,layer"
-    space = Space(parsed(LR, "model.dropout=0.3"), configured)
+    space = space_of(parsed(LR, "model.dropout=0.3"), configured)
     texts = {key: each.override.get_value_string() for key, each in space.dimensions.items()}
     assert texts == {"model.norm": "none,layer", "optimizer.lr": "tag(log,interval(1e-4,1e-1))"}
     assert lines_of(space.fixed) == ["model.dropout=0.3"]
@@ -303,7 +303,7 @@ def test_the_command_line_replaces_and_removes_keys_of_the_configuration() -> No
     ],
 )
 def test_a_value_of_the_configuration_in_the_space(line: str, value: object, expected: object) -> None:
-    (dimension,) = Space(parsed(line), {}).dimensions.values()
+    (dimension,) = space_of(parsed(line), {}).dimensions.values()
     assert dimension.matching_value(value) == expected
 
 
@@ -329,6 +329,6 @@ def test_what_asks_for_a_search() -> None:
 )
 def test_spaces_that_are_refused(line: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Space(parsed(line), {})
+        space_of(parsed(line), {})
     with pytest.raises(UserError, match="has one value"):
-        Space([], {"optimizer.lr": "0.1"})
+        space_of([], {"optimizer.lr": "0.1"})

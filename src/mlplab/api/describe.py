@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlplab.api.keywords import Table, Target, read_arguments
-from mlplab.commands.describe import Description, column_rows
+from mlplab.commands.describe import column_rows, described
 from mlplab.composition.compose import compose_run
 
 
@@ -21,5 +21,5 @@ def describe(
         UserError: if the table cannot be read at all. Columns that training would refuse have a note.
     """
     frame, given = read_arguments(table, target, keys, overrides)
-    description = Description(compose_run(given), frame)
+    description = described(compose_run(given), frame)
     return pl.DataFrame([*column_rows(description)], infer_schema_length=None)

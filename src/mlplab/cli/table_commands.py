@@ -87,9 +87,9 @@ def describe(words: Sequence[str]) -> None:
     with heavy_imports():
         from rich.console import Console
 
-        from mlplab.commands.describe import Description, description_grid, task_lines
+        from mlplab.commands.describe import described, description_grid, task_lines
 
-    description, console = Description(config), Console()
+    description, console = described(config), Console()
     if not console.is_terminal:  # then lines need no wrapping
         console.width = 10_000
     console.print(f"{description.source}: {description.rows:,} rows", highlight=False, markup=False)

@@ -1,7 +1,8 @@
 """The command describe: how the columns of a table are read, before any training."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -34,44 +35,61 @@ LEAST_WIDTHS = {"column": 20, "kind": 11}  # of columns of the grid whose cells 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Description:
-    """A table, column by column, read and split as training does, except that no target is needed.
-
-    Args:
-        frame: the rows, if the configuration is of a frame in memory.
+    """A table, column by column.
 
     Attributes:
+        source, rows: what messages call it, and its number of rows.
         columns: each column by name, in each of its roles.
         distinct: the number of distinct values that are not missing, by column: `40`, or `9,215+`.
         examples: the first value of each column in the first rows.
         faults: why training would refuse the table: faults of single columns and of the split.
+    """
+
+    source: str
+    rows: int
+    columns: Mapping[str, Sequence[InferredColumn]]
+    distinct: Mapping[str, str]
+    examples: Mapping[str, str]
+    faults: Sequence[Fault]
+
+
+def described(config: TrainConfig, frame: pl.DataFrame | None = None) -> Description:
+    """Reads and splits a table as training does, except that no target is needed.
+
+    Args:
+        frame: the rows, if the configuration is of a frame in memory.
 
     Raises:
         UserError: if the table cannot be read at all.
     """
+    spec = table_spec(config)
+    with opened_source(config.data, frame) as source:
+        reader = TableReader(source, spec, table_dtype(config), allocated)
+        columns = infer_columns(reader.read())
+        by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
+        for column in columns:
+            by_name[column.name].append(column)
+        known = {name: roles for name, roles in by_name.items() if roles}
+        distinct = {name: _distinct(reader, roles[0]) for name, roles in known.items()}
+        examples = _examples(reader.sample, spec)
+        faults = _faults(config, reader, columns)
+    return Description(source.where, reader.rows, known, distinct, examples, faults)
 
-    def __init__(self, config: TrainConfig, frame: pl.DataFrame | None = None) -> None:
-        spec = table_spec(config)
-        with opened_source(config.data, frame) as source:
-            reader = TableReader(source, spec, table_dtype(config), allocated)
-            columns = infer_columns(reader.read())
-            self.source, self.rows = source.where, reader.rows
-            by_name: dict[str, list[InferredColumn]] = {name: [] for name in source.schema}
-            for column in columns:
-                by_name[column.name].append(column)
-            self.columns = {name: roles for name, roles in by_name.items() if roles}
-            self.distinct = {name: _distinct(reader, roles[0]) for name, roles in self.columns.items()}
-            self.examples = _examples(reader.sample, spec)
-            self.faults: tuple[Fault, ...] = ()
-            try:
-                table = build_table(reader, columns)
-                check_task(config, table)
-                data = RunData(table, make_split(config.data.split, table))
-                check_split(config, table.schema.classes, data.absent_classes)
-                for warning in data.time_order if table.schema.targets else ():
-                    log.warning("%s", warning)
-            except UserError as error:
-                self.faults = error.faults
+
+def _faults(config: TrainConfig, reader: TableReader, columns: Sequence[InferredColumn]) -> Sequence[Fault]:
+    """Why training would refuse the table. Warns of rows in the order of time."""
+    try:
+        table = build_table(reader, columns)
+        check_task(config, table)
+        data = RunData(table, make_split(config.data.split, table))
+        check_split(config, table.schema.classes, data.absent_classes)
+        for warning in data.time_order if table.schema.targets else ():
+            log.warning("%s", warning)
+    except UserError as error:
+        return error.faults
+    return ()
 
 
 def _distinct(reader: TableReader, column: InferredColumn) -> str:

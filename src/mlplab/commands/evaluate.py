@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,47 +30,31 @@ from mlplab.training.scoring.scores import Scores
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class EvaluationResult:
     """Scores of runs, of their ensemble if there are several, and of the baselines.
 
-    Args:
-        model: the runs together.
-        scored: the rows of each run.
-        part: what the rows are called.
-        threshold: by which classes are predicted, if it is not that of the runs.
-
     Attributes:
+        model: the runs together.
+        source, rows: what the rows are, in words, and their number.
+        part: what the rows are called.
+        runs: the scores of each run.
+        ensemble: None of a single run, or if the runs have different test rows.
         confusion: the number (or weight) of rows by true and predicted class; None for regression, or if the
             runs have different test rows.
+        threshold: by which classes are predicted, if it is not that of the runs.
     """
 
-    def __init__(
-        self,
-        model: Ensemble,
-        scored: Sequence[EvaluationRows],
-        part: Part,
-        baselines: Mapping[str, Scores],
-        importance: Importance | None,
-        threshold: float | None,
-    ) -> None:
-        self.model, self.part, self.baselines, self.importance = model, part, baselines, importance
-        self.threshold = threshold
-        self.source, self.rows = scored[0].source, len(scored[0].y)
-        several, classes, first = len(model.runs) > 1, len(model.schema.classes), scored[0]
-        self.ensemble: Scores | None = None
-        self.confusion: Float64[np.ndarray, "true predicted"] | None = None
-        if not all(rows.has_same_rows(first) for rows in scored):
-            log.warning(
-                "no ensemble scores: the runs have different splits, so one run's test rows are another's "
-                "training rows; to score the ensemble, use a different file: data.path=…"
-            )
-        elif several or classes:
-            predicted, _ = model.predict_features(first.x)
-            self.ensemble = first.scores(model, predicted) if several else None
-            if classes:
-                true, labels = first.y[:, 0].astype(np.int64), predicted_classes(predicted, model.threshold)
-                self.confusion = confusion_matrix(true, labels, first.weight, classes)
-        self.runs = [run_scores(run, rows) for run, rows in zip(model.runs, scored, strict=True)]
+    model: Ensemble
+    source: str
+    rows: int
+    part: Part
+    runs: Sequence[Scores]
+    ensemble: Scores | None
+    confusion: Float64[np.ndarray, "true predicted"] | None
+    baselines: Mapping[str, Scores]
+    importance: Importance | None
+    threshold: float | None
 
     def models(self) -> dict[str, tuple[str, Scores]]:
         """Titles and scores of models: by how the scores' names begin in evaluation.json.
@@ -158,7 +142,40 @@ def score(
         baselines = _baselines_on_file(ensemble.runs[0], rows, cache)
     columns = compute_importance(ensemble, scored, part) if importance else None
     with progress_lines(log.info, lambda: f"{scored[0].source}: scoring {len(scored[0].y):,} rows"):
-        return EvaluationResult(ensemble, scored, part, baselines, columns, threshold)
+        together, confusion = _together(ensemble, scored)
+        return EvaluationResult(
+            model=ensemble,
+            source=scored[0].source,
+            rows=len(scored[0].y),
+            part=part,
+            runs=[run_scores(run, rows) for run, rows in zip(ensemble.runs, scored, strict=True)],
+            ensemble=together,
+            confusion=confusion,
+            baselines=baselines,
+            importance=columns,
+            threshold=threshold,
+        )
+
+
+def _together(
+    model: Ensemble, scored: Sequence[EvaluationRows]
+) -> tuple[Scores | None, Float64[np.ndarray, "true predicted"] | None]:
+    """The scores of the mean predictions of several runs, and the confusion matrix of classes."""
+    several, classes, first = len(model.runs) > 1, len(model.schema.classes), scored[0]
+    if not all(rows.has_same_rows(first) for rows in scored):
+        log.warning(
+            "no ensemble scores: the runs have different splits, so one run's test rows are another's "
+            "training rows; to score the ensemble, use a different file: data.path=…"
+        )
+        return None, None
+    if not (several or classes):
+        return None, None
+    predicted, _ = model.predict_features(first.x)
+    scores = first.scores(model, predicted) if several else None
+    if not classes:
+        return scores, None
+    true, labels = first.y[:, 0].astype(np.int64), predicted_classes(predicted, model.threshold)
+    return scores, confusion_matrix(true, labels, first.weight, classes)
 
 
 def _own_test_rows(

@@ -26,7 +26,7 @@ from mlplab.runs.predictions import check_levels, levels_given
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.runs.versions import VERSION
 from mlplab.sklearn.model_selection import FIT
-from mlplab.sklearn.training_set import Input, TrainingSet, as_columns
+from mlplab.sklearn.training_set import Input, as_columns, training_set
 
 
 @dataclass(kw_only=True, eq=False, repr=False)  # whose `__init__` is as scikit-learn wants it
@@ -119,8 +119,8 @@ class _TableEstimator(BaseEstimator):  # type: ignore[misc]
             "ensemble": self.ensemble,
         }
         given = {key: value for key, value in keys.items() if np.ndim(value) or value != "auto"}
-        training_set = TrainingSet(columns, target, weight, given, self.overrides)
-        self.ensemble_ = fit.networks(training_set) if fit else training_set.train()
+        rows = training_set(columns, target, weight, given, self.overrides)
+        self.ensemble_ = fit.networks(rows) if fit else rows.train()
         return self
 
     @abstractmethod

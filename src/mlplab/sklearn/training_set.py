@@ -3,11 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from hydra.core.override_parser.types import Override
 from jaxtyping import Float64
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
@@ -28,7 +30,7 @@ from mlplab.runs.planned_run import PlannedRun, resolved
 from mlplab.runs.predictions import unused_names
 from mlplab.runs.trained.ensemble import Ensemble
 from mlplab.sweeps.grid import lines_of
-from mlplab.sweeps.plan import TrainingCost, cut, stack_key
+from mlplab.sweeps.plan import cut, stack_key, training_cost
 
 Input = Any  # a frame, an array or a list, as scikit-learn takes them; it has no types
 
@@ -59,42 +61,17 @@ def as_columns(estimator: BaseEstimator, X: Input, *, reset: bool) -> pl.DataFra
     return to_polars(X, "X", names).rename(dict(zip(X.columns, names, strict=True)))
 
 
+@dataclass(frozen=True)
 class TrainingSet:
-    """Rows with a target, and the overrides of a run that trains on them.
+    """Rows with a target, and the overrides of a run that trains on them."""
 
-    Args:
-        columns: its targets and weights get names that no column has.
+    frame: pl.DataFrame
+    given: Sequence[Override]
 
-    Attributes:
-        overrides: as typed.
-
-    Raises:
-        UserError: if an override is that of another key than estimators take.
-    """
-
-    def __init__(
-        self,
-        columns: pl.DataFrame,
-        target: Float64[np.ndarray, " *row_and_target"],
-        weight: Float64[np.ndarray, " row"] | None,
-        keys: Mapping[str, object],
-        overrides: str | Sequence[str],
-    ) -> None:
-        targets = target[:, None] if target.ndim == 1 else target
-        wanted = [f"y{number}" for number in range(targets.shape[1])]
-        *names, weight_name = unused_names([*wanted, "sample_weight"], {*columns.columns})
-        named = dict(zip(names, targets.T, strict=True)) | ({} if weight is None else {weight_name: weight})
-        self.frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
-        data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
-        # Only the networks are wanted, trained on all rows.
-        beside = {"baselines": [], "figures": "none", "logger": [], "test_predictions": False}
-        own = {**data, "data.split.test": 0, **beside, **keys}
-        further = [overrides] if isinstance(overrides, str) else overrides
-        if taken := [word for word in further if key_of(word) in (*own, "data.path", "data/split")]:
-            remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
-            raise UserError(Fault("is set by the estimator", key_of(taken[0]), taken[0], remedy=remedy))
-        self._given = read_overrides(further, keywords=[*keywords_of(own)])
-        self.overrides = tuple(lines_of(self._given))
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The overrides as typed."""
+        return tuple(lines_of(self.given))
 
     def config(self) -> TrainConfig:
         """The configuration of the run. It does not depend on the current folder.
@@ -105,7 +82,7 @@ class TrainingSet:
         if self.overrides not in CONFIGS:
             if len(CONFIGS) >= 100:
                 CONFIGS.clear()
-            CONFIGS[self.overrides] = compose_run(self._given, [SHIPPED])
+            CONFIGS[self.overrides] = compose_run(self.given, [SHIPPED])
         return CONFIGS[self.overrides]
 
     def train(self) -> Ensemble:
@@ -117,6 +94,34 @@ class TrainingSet:
         """
         with process_as_before(), quiet("mlplab"):
             return train_alone(self.config(), DataCache(self.frame)).model
+
+
+def training_set(
+    columns: pl.DataFrame,
+    target: Float64[np.ndarray, " *row_and_target"],
+    weight: Float64[np.ndarray, " row"] | None,
+    keys: Mapping[str, object],
+    overrides: str | Sequence[str],
+) -> TrainingSet:
+    """The rows with their targets and weights as further columns, and the overrides of a run on them.
+
+    Raises:
+        UserError: if an override is that of another key than estimators take.
+    """
+    targets = target[:, None] if target.ndim == 1 else target
+    wanted = [f"y{number}" for number in range(targets.shape[1])]
+    *names, weight_name = unused_names([*wanted, "sample_weight"], {*columns.columns})
+    named = dict(zip(names, targets.T, strict=True)) | ({} if weight is None else {weight_name: weight})
+    frame = columns.with_columns(pl.Series(name, values) for name, values in named.items())
+    data = {"data": "frame", "data.target": names, "data.weight": None if weight is None else weight_name}
+    # Only the networks are wanted, trained on all rows.
+    beside = {"baselines": [], "figures": "none", "logger": [], "test_predictions": False}
+    own = {**data, "data.split.test": 0, **beside, **keys}
+    further = [overrides] if isinstance(overrides, str) else overrides
+    if taken := [word for word in further if key_of(word) in (*own, "data.path", "data/split")]:
+        remedy = "leave it out of overrides; val, random_state and sample_weight are arguments"
+        raise UserError(Fault("is set by the estimator", key_of(taken[0]), taken[0], remedy=remedy))
+    return TrainingSet(frame, read_overrides(further, keywords=[*keywords_of(own)]))
 
 
 class _Frames(DataCache):
@@ -155,7 +160,7 @@ def _in_stacks(sets: Sequence[TrainingSet]) -> list[Ensemble | None]:
                 frames.caches.setdefault(str(cache.data(run.config).table.fingerprint["sha256"]), cache)
                 groups.setdefault(stack_key(run, frames), []).append(run)
         for group in groups.values():
-            size = TrainingCost(frames, group[0].config).runs(None)
+            size = training_cost(frames, group[0].config).runs(None)
             for stack in cut(group, math.ceil(len(group) / size)):
                 with suppress(UserError):
                     for run, ended in zip(stack, train_in_memory(stack, frames), strict=True):

@@ -29,7 +29,7 @@ from mlplab.sweeps.engines.drive import drive
 from mlplab.sweeps.engines.engine import Engine, PlannedStack, open_engine
 from mlplab.sweeps.engines.worker import train_stack
 from mlplab.sweeps.grid import Runs
-from mlplab.sweeps.plan import Plan, TrainingCost
+from mlplab.sweeps.plan import plan_stacks, training_cost
 from mlplab.sweeps.sweep_folder import STACKS
 from mlplab.training.outcome import Metrics
 from mlplab.training.rungs import Bracket
@@ -109,7 +109,7 @@ def launch(
         CannotWrite: if the disk is full.
     """
     ended, root = _ended_earlier(runs, engine), engine.root
-    plan = Plan(runs, refused, engine)
+    plan = plan_stacks(runs, refused, engine)
     if not plan.stacks:
         raise plan.refused[0].error
     processes = f"{plan.workers} processes" if plan.workers > 1 else ""
@@ -128,7 +128,7 @@ def launch(
     if any(run.bracket for run in runs):
         # Stacks share the time that is left by what they take. So neither the first uses that of the others,
         # nor are large networks cut off if there is time for all.
-        sizes = [engine.call(TrainingCost, stack.runs[0].config) for stack in stacks]
+        sizes = [engine.call(training_cost, stack.runs[0].config) for stack in stacks]
         seconds = [size.seconds(len(stack.runs), 1) for size, stack in zip(sizes, stacks, strict=True)]
         left, workers = [*accumulate(reversed(seconds))][::-1], plan.workers  # of a stack and all after it
         stacks = [

@@ -4,7 +4,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -32,52 +32,19 @@ MEMORY = 4 * 2**30  # bytes that a stack may use
 WORKING_SET = 12 * 2**20
 
 
+@dataclass(frozen=True)
 class Plan:
-    """How the runs of a sweep are trained: which of them together, and how many stacks at a time.
+    """How the runs of a sweep are trained.
 
-    Runs that can share a stack are a group, and each group is cut into stacks of nearly equal size. That does
-    not depend on the current speed of the machine, so the same sweep gives the same stacks on all machines
-    with as many cores. Without `hydra.launcher.workers`, one stack trains at a time, or as many as there is
-    room for if training takes over a minute. The stacks of an earlier plan stay.
+    Attributes:
+        stacks: the runs that train together.
+        refused: the runs that do not train.
+        workers: how many stacks train at a time.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine: Engine) -> None:
-        def check(run: PlannedRun) -> None:
-            changed: Plain = {"init_from": initial_run(run)}
-            if engine.is_remote:  # this machine may lack its device
-                changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
-            engine.call(_check_buildable, run.config.model_copy(update=changed))
-
-        def start(run: PlannedRun) -> object:  # what the checks of runs that may share a stack differ in
-            init_from = initial_run(run)
-            return init_from and (init_from, *activations(run.config))
-
-        earlier, groups = read_stacks(engine.root), dict[str, list[PlannedRun]]()
-        for run in runs:
-            groups.setdefault(stack_key(run, engine.cache), []).append(run)
-        self.refused, self.stacks = list(refused), list[Sequence[PlannedRun]]()
-        cuts = list[tuple[list[PlannedRun], int]]()  # runs in no earlier stack, and how many stacks they make
-        seconds = 0.0
-        for group in groups.values():
-            buildable, more = sift(group, start, check)
-            self.refused += more
-            if buildable:
-                left = {run.folder: run for run in buildable}
-                resumed = [
-                    [left.pop(folder) for folder in dict.fromkeys(folders)]
-                    for folders in earlier
-                    if left.keys() >= set(folders)
-                ]
-                self.stacks += resumed
-                size = engine.call(TrainingCost, buildable[0].config)
-                members = size.runs(engine.launcher.max_members)
-                cuts.append((list(left.values()), math.ceil(len(left) / members)))
-                seconds += size.seconds(len(buildable), len(resumed) + cuts[-1][1])
-        workers = engine.launcher.workers or (engine.slots if seconds > 60 else 1)
-        too_few = sum(count for _, count in cuts) < workers
-        for rest, count in cuts:
-            self.stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
-        self.workers = min(workers, max(1, len(self.stacks)))
+    stacks: Sequence[Sequence[PlannedRun]]
+    refused: Sequence[RefusedRun]
+    workers: int
 
     def summary(self, finished: int = 0, place: str = "") -> str:
         """A line such as `64 runs: 2 stacks of 32; 40 finished earlier`, and why runs are refused."""
@@ -99,6 +66,59 @@ class Plan:
         earlier = [stack for stack in read_stacks(root) if planned.isdisjoint(stack)]
         names = [[os.fspath(run.relative_to(root)) for run in stack] for stack in [*earlier, *stacks]]
         write_json(root / PLAN_FILE, {"stacks": names})
+
+
+def plan_stacks(runs: Sequence[PlannedRun], refused: Sequence[RefusedRun], engine: Engine) -> Plan:
+    """Plans which runs of a sweep train together, and how many stacks at a time.
+
+    Runs that can share a stack are a group, and each group is cut into stacks of nearly equal size. That does
+    not depend on the current speed of the machine, so the same sweep gives the same stacks on all machines
+    with as many cores. Without `hydra.launcher.workers`, one stack trains at a time, or as many as there is
+    room for if training takes over a minute. The stacks of an earlier plan stay.
+    """
+
+    def check(run: PlannedRun) -> None:
+        changed: Plain = {"init_from": initial_run(run)}
+        if engine.is_remote:  # this machine may lack its device
+            changed["trainer"] = run.config.trainer.model_copy(update={"accelerator": "cpu"})
+        engine.call(_check_buildable, run.config.model_copy(update=changed))
+
+    def start(run: PlannedRun) -> object:  # what the checks of runs that may share a stack differ in
+        init_from = initial_run(run)
+        return init_from and (init_from, *activations(run.config))
+
+    earlier, groups = read_stacks(engine.root), dict[str, list[PlannedRun]]()
+    for run in runs:
+        groups.setdefault(stack_key(run, engine.cache), []).append(run)
+    not_trained, stacks = list(refused), list[Sequence[PlannedRun]]()
+    cuts = list[tuple[list[PlannedRun], int]]()  # runs in no earlier stack, and how many stacks they make
+    seconds = 0.0
+    for group in groups.values():
+        buildable, more = sift(group, start, check)
+        not_trained += more
+        if buildable:
+            resumed, left = _resumed(buildable, earlier)
+            stacks += resumed
+            cost = engine.call(training_cost, buildable[0].config)
+            count = math.ceil(len(left) / cost.runs(engine.launcher.max_members))
+            cuts.append((left, count))
+            seconds += cost.seconds(len(buildable), len(resumed) + count)
+    workers = engine.launcher.workers or (engine.slots if seconds > 60 else 1)
+    too_few = sum(count for _, count in cuts) < workers
+    for rest, count in cuts:
+        stacks += cut(rest, max(count, min(workers, len(rest))) if too_few else count)
+    return Plan(stacks, not_trained, min(workers, max(1, len(stacks))))
+
+
+def _resumed(
+    runs: Sequence[PlannedRun], earlier: Sequence[Sequence[Path]]
+) -> tuple[list[Sequence[PlannedRun]], list[PlannedRun]]:
+    """The stacks of an earlier plan of which all runs are among these, and the other runs."""
+    left, stacks = {run.folder: run for run in runs}, list[Sequence[PlannedRun]]()
+    for folders in earlier:
+        if left.keys() >= set(folders):
+            stacks.append([left.pop(folder) for folder in dict.fromkeys(folders)])
+    return stacks, list(left.values())
 
 
 def _check_buildable(cache: DataCache, run: config.ResolvedConfig) -> None:
@@ -132,35 +152,23 @@ def stack_key(run: PlannedRun, cache: DataCache) -> str:
     return str((values, str(table), batch, steps, alone))
 
 
+@dataclass(frozen=True)
 class TrainingCost:
-    """The sizes that the memory and the time of a run in a stack depend on."""
+    """What the memory and the time of a run in a stack depend on.
 
-    def __init__(self, cache: DataCache, run: config.ResolvedConfig) -> None:
-        with heavy_imports():
-            from mlplab.models import FeatureLayout
+    Attributes:
+        weights: of a network.
+        batch: rows of a batch, for each head.
+        steps: of the whole training.
+        ensemble: the number of networks.
+        step_bytes: the memory of a step of a network.
+    """
 
-        data, itemsize = cache.data(run), run.trainer.precision // 8
-        schema = data.table.schema
-        layout = FeatureLayout(schema.category_counts, schema.missing)
-        inputs = len(layout.columns(run.model.preprocessing))
-        hidden: Sequence[int] = (128, 128)  # what is assumed of a network class of the user's
-        bins, heads = 0, 1
-        if isinstance(run.model, config.Mlp):
-            hidden, heads = run.model.hidden, run.model.heads
-            model, numbers = run.model, len(layout.numeric)
-            bins = numbers * model.piecewise_linear_bins
-            inputs += numbers * (model.periodic_projection or model.periodic_features)
-            inputs += numbers * (model.piecewise_linear_width - 1) if bins else 0
-        elif isinstance(run.model, config.Linear):
-            hidden = ()
-        widths = (inputs, *hidden, schema.outputs)
-        self.weights = sum(a * b + b + (heads - 1) * (a + 2 * b) for a, b in pairwise(widths))
-        batch, steps = batches(run, data)
-        self.batch = batch * heads
-        self.steps = steps * run.trainer.max_epochs
-        self.ensemble = run.ensemble
-        # Activations and their gradients; weights, their gradients, two moments and an average.
-        self.step_bytes = itemsize * (2 * self.batch * (sum(widths) + bins) + 5 * self.weights)
+    weights: int
+    batch: int
+    steps: int
+    ensemble: int
+    step_bytes: int
 
     def runs(self, max_members: int | None) -> int:
         """Runs of a stack of `max_members` networks, but at least one.
@@ -176,6 +184,34 @@ class TrainingCost:
         operations = 6 * self.batch * self.weights * self.ensemble
         # A core makes about 40e9 operations a second, and each step has a fixed cost.
         return self.steps * (runs * operations / 40e9 + stacks * 4e-4)
+
+
+def training_cost(cache: DataCache, run: config.ResolvedConfig) -> TrainingCost:
+    """The cost of a run, from the sizes of its table and network."""
+    with heavy_imports():
+        from mlplab.models import FeatureLayout
+
+    data, itemsize = cache.data(run), run.trainer.precision // 8
+    schema = data.table.schema
+    layout = FeatureLayout(schema.category_counts, schema.missing)
+    inputs = len(layout.columns(run.model.preprocessing))
+    hidden: Sequence[int] = (128, 128)  # what is assumed of a network class of the user's
+    bins, heads = 0, 1
+    if isinstance(run.model, config.Mlp):
+        hidden, heads = run.model.hidden, run.model.heads
+        model, numbers = run.model, len(layout.numeric)
+        bins = numbers * model.piecewise_linear_bins
+        inputs += numbers * (model.periodic_projection or model.periodic_features)
+        inputs += numbers * (model.piecewise_linear_width - 1) if bins else 0
+    elif isinstance(run.model, config.Linear):
+        hidden = ()
+    widths = (inputs, *hidden, schema.outputs)
+    weights = sum(a * b + b + (heads - 1) * (a + 2 * b) for a, b in pairwise(widths))
+    batch_rows, steps = batches(run, data)
+    batch = batch_rows * heads
+    # Activations and their gradients; weights, their gradients, two moments and an average.
+    step_bytes = itemsize * (2 * batch * (sum(widths) + bins) + 5 * weights)
+    return TrainingCost(weights, batch, steps * run.trainer.max_epochs, run.ensemble, step_bytes)
 
 
 def batches(run: config.ResolvedConfig, data: RunData) -> tuple[int, int]:

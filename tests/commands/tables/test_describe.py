@@ -9,7 +9,7 @@ import pytest
 from commands.mistakes import Command
 from support import Ended, assert_short_answer, config
 
-from mlplab.commands.describe import Description
+from mlplab.commands.describe import described
 
 CSV = ("data=csv", "data.path=t.csv")
 
@@ -127,13 +127,13 @@ def test_distinct_values_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("mlplab.commands.describe.MOST_CELLS", 30_000)
     number = pl.int_range(20_000, eager=True)
     frame = pl.DataFrame({"number": number, "few": number % 1000, "text": "a" + (number % 7).cast(pl.String)})
-    description = Description(config("data=frame", "data.target=few"), frame)
+    description = described(config("data=frame", "data.target=few"), frame)
     assert description.distinct == {"number": "10,000+", "few": "1,000+", "text": "7"}
 
 
 def test_distinct_values_and_examples_are_of_cells_that_are_not_missing() -> None:
     dates = ["", "2024-01-05", "2024-01-06", "2024-01-05", "2024-02-05"]
     frame = pl.DataFrame({"x": ["NA", "0.5", "0", "0", "0"], "d": dates, "k": [*"abcda"]})
-    description = Description(config("data=frame", "data.target=k"), frame)
+    description = described(config("data=frame", "data.target=k"), frame)
     assert description.distinct == {"x": "2", "d": "3", "k": "4"}
     assert description.examples == {"x": "0.5", "d": "2024-01-05", "k": "a"}

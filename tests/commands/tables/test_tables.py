@@ -18,7 +18,7 @@ import pytest
 from commands.mistakes import Command, Mistake, assert_refused, each, message_of, mistake
 from support import Ended, assert_short_answer, values
 
-from mlplab.commands.describe import Description
+from mlplab.commands.describe import described
 from mlplab.config import TrainConfig, parse
 from mlplab.data.cache import DataCache
 from mlplab.errors import UserError
@@ -102,7 +102,7 @@ def run_of(*arguments: str) -> TrainConfig:
 
 
 def describe(run: TrainConfig) -> None:
-    if faults := Description(run).faults:
+    if faults := described(run).faults:
         raise UserError(*faults)
 
 

@@ -125,7 +125,7 @@ def _table(comparison: Comparison) -> TextTable:
     """
     runs, known = comparison.ranked, comparison.metrics[: 1 if comparison.is_search else None]
     repeats = [key for key in REPEATS if len({run.values([key]) for run in runs}) > 1]
-    keys = comparison.keys | {key: key.removeprefix("data.") for key in repeats}
+    keys = {**comparison.keys} | {key: key.removeprefix("data.") for key in repeats}
     columns = {comparison.noun: list(map(comparison.name, runs))}
     for key, short in keys.items():
         columns[short] = [in_brief(*run.values([key])) if key in run.config else NOTHING for run in runs]

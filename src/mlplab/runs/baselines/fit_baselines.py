@@ -1,7 +1,7 @@
 """Fits the baselines of a run (a constant, a linear model, boosting) to its rows, or to a sample of many."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -15,21 +15,26 @@ from mlplab.data.cache import RunData
 from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.runs.baselines.models import (
     MAX_CATEGORIES,
-    Boosting,
-    Constant,
-    LinearBaseline,
+    Chosen,
     Model,
     Output,
     TrainingData,
     Weights,
     X,
+    fit_boosting,
+    fit_constant,
+    fit_linear,
 )
 from mlplab.training.outcome import Metrics, finite
 from mlplab.training.run import Run
 from mlplab.training.scoring.scores import Scores, Task, scores
 
-# The models of the baselines, in the order of results.
-MODELS: dict[str, type[Model]] = {"boosting": Boosting, "linear": LinearBaseline, "constant": Constant}
+# What fits the baselines, in the order of results.
+MODELS: dict[str, Callable[[TrainingData, Chosen], Model]] = {
+    "boosting": fit_boosting,
+    "linear": fit_linear,
+    "constant": fit_constant,
+}
 
 # Smallest and largest number of training rows for linear models; of more, a sample is used.
 FITTED_ROWS = (2000, 100_000)
@@ -95,9 +100,9 @@ def _fit(name: str, data: TrainingData, *, refit: bool) -> Model:
         log.info("baseline %s learns from %s of the training rows", name, f"{len(usable.train):,}")
     y = data.table.y[usable.train]
     only_one = data.classes and (y == y[0]).all()
-    kind: type[Model] = MODELS["constant" if only_one else name]
-    model = kind(usable)
-    return kind(_usable(data.joined, most), model.chosen) if refit else model
+    fit = MODELS["constant" if only_one else name]
+    model = fit(usable, None)
+    return fit(_usable(data.joined, most), model.chosen) if refit else model
 
 
 def _usable(data: TrainingData, most: int) -> TrainingData:

@@ -21,7 +21,7 @@ from mlplab.models import MLP
 from mlplab.models.layers.activation import Activation
 from mlplab.models.mlp import HiddenLayer, LayerTrace
 from mlplab.models.targets import ClassProbabilities
-from mlplab.runs.film.scene import POINTS, Scene, input_names, packed
+from mlplab.runs.film.scene import POINTS, Scene, input_names, packed, scene_of
 from mlplab.training.callbacks.stack_callback import Tensors
 from mlplab.training.fit import StackTrainer
 from mlplab.training.optimization.optimizers import unpacked
@@ -39,7 +39,7 @@ def film_of(stack: StackTrainer, index: int, frames: Sequence[Tensors]) -> Plain
         frames: what was copied while each of the networks trained: `[frame, …]`.
     """
     run, members = stack.runs[index], stack.members(index)
-    scene = Scene(run.data, run.config)
+    scene = scene_of(run.data, run.config)
     networks = [
         _FilmedNetwork(stack, member, number, scene, of_member).plain()
         for number, (member, of_member) in enumerate(zip(members, frames, strict=True))

@@ -1,6 +1,8 @@
 """What of a table the film of a run shows."""
 
 import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -8,7 +10,7 @@ from jaxtyping import Float64, Shaped
 from mlplab.config import Preprocessing, ResolvedConfig
 from mlplab.data.cache import RunData
 from mlplab.data.schema import Column, Schema
-from mlplab.data.splits.split import sample_rows
+from mlplab.data.splits.split import Rows, sample_rows
 from mlplab.data.synthetic import FUNCTIONS
 from mlplab.files import Plain
 from mlplab.models import FeatureLayout
@@ -23,6 +25,7 @@ POINTS = 150
 """Rows that it shows beside that; where there is no map, validation rows with their predictions."""
 
 
+@dataclass(frozen=True)
 class Scene:
     """What of a run's table a film shows.
 
@@ -33,19 +36,11 @@ class Scene:
             there is no map, unless of one or two columns of numbers; of classes, of two.
     """
 
-    def __init__(self, data: RunData, run: ResolvedConfig) -> None:
-        self.run, self.data = run, data
-        self.axes: list[Float64[np.ndarray, " value"]] = []
-        table, schema, train = data.table, data.table.schema, data.split.train
-        y = table.y[train, 0]
-        by_target, self.range = train[np.argsort(y, kind="stable")], (float(y.min()), float(y.max()))
-        self.worked = by_target[np.linspace(0, len(train) - 1, ROWS).round().astype(int)]
-        is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
-        is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
-        x = table.x[train].astype(np.float64) + schema.offsets
-        if is_mapped and not np.isnan(x).any():
-            count = 120 if len(schema.inputs) == 1 else MAP
-            self.axes = [*np.linspace(x.min(0), x.max(0), count).T]
+    run: ResolvedConfig
+    data: RunData
+    worked: Rows
+    range: tuple[float, float]
+    axes: Sequence[Float64[np.ndarray, " value"]]
 
     @property
     def grid(self) -> Float64[np.ndarray, "value column"]:
@@ -78,6 +73,26 @@ class Scene:
             function = FUNCTIONS.get(getattr(self.run.data, "function", ""))  # that of synthetic rows
             scene["true"] = packed(function.values(self.grid)) if function else None
         return scene
+
+
+def scene_of(data: RunData, run: ResolvedConfig) -> Scene:
+    """Chooses what the film of a run shows of its table."""
+    train = data.split.train
+    y = data.table.y[train, 0]
+    by_target = train[np.argsort(y, kind="stable")]
+    worked = by_target[np.linspace(0, len(train) - 1, ROWS).round().astype(int)]
+    return Scene(run, data, worked, (float(y.min()), float(y.max())), _axes(data))
+
+
+def _axes(data: RunData) -> Sequence[Float64[np.ndarray, " value"]]:
+    table, schema = data.table, data.table.schema
+    x = table.x[data.split.train].astype(np.float64) + schema.offsets
+    is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
+    is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
+    if not is_mapped or np.isnan(x).any():
+        return []
+    count = 120 if len(schema.inputs) == 1 else MAP
+    return [*np.linspace(x.min(0), x.max(0), count).T]
 
 
 def input_names(schema: Schema, section: Preprocessing) -> list[str]:

@@ -24,8 +24,8 @@ from mlplab.sweeps.check_runs import ComposedRun, RefusedRun, check_same_loss
 from mlplab.sweeps.conclude import conclude, how_to_train, results_of
 from mlplab.sweeps.grid import Runs
 from mlplab.sweeps.launch import ComposedSweep, SweepLauncher
-from mlplab.sweeps.plan import TrainingCost
-from mlplab.sweeps.search.space import Param, Params, Space
+from mlplab.sweeps.plan import training_cost
+from mlplab.sweeps.search.space import Param, Params, Space, space_of
 from mlplab.sweeps.search.study import SearchStudy, status_of
 from mlplab.training.rungs import FACTOR, Bracket, Rung
 from mlplab.typed_commands import inside
@@ -53,7 +53,7 @@ def search(launcher: SweepLauncher) -> None:
     """
     composed, cache = launcher.composed, launcher.cache
     settings = composed.settings
-    space = Space(composed.overrides, settings.space)
+    space = space_of(composed.overrides, settings.space)
     common = _without_search(composed, space)
     run = resolved(common, cache)
     data = cache.data(run)
@@ -64,7 +64,7 @@ def search(launcher: SweepLauncher) -> None:
     shared = {key: value for key, value in values.items() if not is_one_of(key, typed)}
     table = study.check_same(typed | shared, data.fingerprint)
     data.check_unchanged(table, "restore it, or start a new search")
-    seconds = launcher.engine.call(TrainingCost, run).seconds(settings.batch, 1) / settings.batch
+    seconds = launcher.engine.call(training_cost, run).seconds(settings.batch, 1) / settings.batch
     defaults = _defaults(space, dict(flat(run.plain())), dict(flat(common.plain())), composed.choices)
     train_trials(launcher.launch, study, defaults, seconds)
     if study.best is None:

@@ -1,6 +1,7 @@
 """The space of a search: keys with their values in Hydra's override syntax, as distributions of Optuna."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
 from typing import Any
@@ -26,35 +27,22 @@ SEARCHABLE = (
 )
 
 
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+
+
+@dataclass(frozen=True)
 class Dimension:
-    """A key with its values.
+    """A key with its values: numbers, or the texts of choices."""
 
-    Attributes:
-        distribution: of numbers, or of the texts of choices.
-        ends: all choices, or the lowest and the highest number.
+    override: Override
+    distribution: Distribution
 
-    Raises:
-        UserError: if the key may not vary, or has no values, wrong values or a single one.
-    """
-
-    def __init__(self, override: Override) -> None:
-        key, text = override.get_key_element().lstrip("+"), override.get_value_string()
-        if not config.is_one_of(key, SEARCHABLE):
-            expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
-            raise UserError(Fault("cannot be searched", key, text, expected, remedy))
-        try:
-            self.override, self.distribution = override, _distribution(override)
-        except (ValueError, OverflowError) as error:
-            expected = "choice(…), range(…), interval(LOW,HIGH) or tag(log,interval(LOW,HIGH))"
-            raise UserError(Fault(str(error).rstrip("."), key, text, expected)) from error
-        if self.distribution.single():
-            remedy = f"give it several; or to fix it, type {key}=VALUE"
-            raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
-        self.ends: Sequence[Param]
+    @property
+    def ends(self) -> Sequence[Param]:
+        """All choices, or the lowest and the highest number."""
         if isinstance(self.distribution, CategoricalDistribution):
-            self.ends = [str(choice) for choice in self.distribution.choices]
-        else:
-            self.ends = [self.distribution.low, self.distribution.high]
+            return [str(choice) for choice in self.distribution.choices]
+        return [self.distribution.low, self.distribution.high]
 
     def given(self, value: Param) -> Override:
         """The override of a trial with a value."""
@@ -74,31 +62,59 @@ class Dimension:
         return float(value) if isinstance(self.distribution, FloatDistribution) else int(value)
 
 
+def dimension_of(override: Override) -> Dimension:
+    """The dimension that an override describes.
+
+    Raises:
+        UserError: if the key may not vary, or has no values, wrong values or a single one.
+    """
+    key, text = override.get_key_element().lstrip("+"), override.get_value_string()
+    if not config.is_one_of(key, SEARCHABLE):
+        expected, remedy = f"keys of {listed(SEARCHABLE)}", f"choose one value: {key}=…"
+        raise UserError(Fault("cannot be searched", key, text, expected, remedy))
+    try:
+        distribution = _distribution(override)
+    except (ValueError, OverflowError) as error:
+        expected = "choice(…), range(…), interval(LOW,HIGH) or tag(log,interval(LOW,HIGH))"
+        raise UserError(Fault(str(error).rstrip("."), key, text, expected)) from error
+    if distribution.single():
+        remedy = f"give it several; or to fix it, type {key}=VALUE"
+        raise UserError(Fault("has one value, so there is nothing to search", key, text, remedy=remedy))
+    return Dimension(override, distribution)
+
+
+@dataclass(frozen=True)
 class Space:
-    """The space of a search: what the command line varies, and further keys in the configuration.
+    """The space of a search.
 
     Attributes:
         dimensions: the keys that vary, without `+`.
         fixed: the overrides that all trials have.
-
-    Raises:
-        UserError: if there is no key to search; as `Dimension`.
     """
 
-    def __init__(self, overrides: Sequence[Override], configured: Mapping[str, str]) -> None:
-        given = {override.get_key_element().lstrip("+~") for override in overrides}
-        further = [f"{key}={text}" for key, text in configured.items() if key not in given]
-        varying = [override for override in overrides if override.is_sweep_override()]
-        searched = [*OverridesParser.create().parse_overrides(further), *varying]
-        if not searched:
-            use = "'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
-            raise refusal("there is no key to search", "sweep", f"give a key several values: {use}")
-        self.dimensions = {each.get_key_element().lstrip("+"): Dimension(each) for each in searched}
-        self.fixed = [each for each in overrides if not each.is_sweep_override()]
+    dimensions: Mapping[str, Dimension]
+    fixed: Sequence[Override]
 
     def overrides(self, values: Params) -> list[Override]:
         """The overrides of a trial with these values, which may be of some of the keys."""
         return [*self.fixed, *(self.dimensions[key].given(value) for key, value in values.items())]
+
+
+def space_of(overrides: Sequence[Override], configured: Mapping[str, str]) -> Space:
+    """The space of what the command line varies, and of further keys in the configuration.
+
+    Raises:
+        UserError: if there is no key to search; as `dimension_of`.
+    """
+    given = {override.get_key_element().lstrip("+~") for override in overrides}
+    further = [f"{key}={text}" for key, text in configured.items() if key not in given]
+    varying = [override for override in overrides if override.is_sweep_override()]
+    searched = [*OverridesParser.create().parse_overrides(further), *varying]
+    if not searched:
+        use = "'optimizer.lr=tag(log,interval(1e-4,1e-1))'; or use sweep=mlp"
+        raise refusal("there is no key to search", "sweep", f"give a key several values: {use}")
+    dimensions = {each.get_key_element().lstrip("+"): dimension_of(each) for each in searched}
+    return Space(dimensions, [each for each in overrides if not each.is_sweep_override()])
 
 
 def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
@@ -110,7 +126,7 @@ def is_search(overrides: Sequence[Override], settings: config.Sweep) -> bool:
     return is_typed or bool(is_set) or any(override.is_interval_sweep() for override in overrides)
 
 
-def _distribution(override: Override) -> CategoricalDistribution | FloatDistribution | IntDistribution:
+def _distribution(override: Override) -> Distribution:
     sweep = override.value()
     if not isinstance(sweep, Sweep):
         return CategoricalDistribution([str(sweep)])
