@@ -31,14 +31,8 @@ class Source:
     """
 
     def __init__(self, where: str, scans: Sequence[Scan], paths: Sequence[Path] = ()) -> None:
+        _check_same_columns(scans)
         self.where, self.paths, self._scans = where, paths, scans
-        for scan in scans[1:]:
-            expected, found = _columns(scans[0], scan), _columns(scan, scans[0])
-            if found != expected:
-                more = listed(name for name in found if name not in expected)
-                lacks = listed(name for name in expected if name not in found)
-                what = f"has different columns than {scans[0].where}, or has them in a different order"
-                raise UserError(Fault(what, scan.where, more, lacks, "give all files the same columns"))
         self.dialect = scans[0].dialect
         self.decimal_comma = self.dialect is not None and self.dialect.decimal == ","
         self.rows = pl.concat([scan.rows for scan in scans], how="vertical_relaxed")
@@ -185,6 +179,16 @@ def _files(path: Path) -> list[Path]:
 def first_line(error: Exception) -> str:
     """The message of a polars error without its hints."""
     return str(error).strip().partition("\n")[0]
+
+
+def _check_same_columns(scans: Sequence[Scan]) -> None:
+    for scan in scans[1:]:
+        expected, found = _columns(scans[0], scan), _columns(scan, scans[0])
+        if found != expected:
+            more = listed(name for name in found if name not in expected)
+            lacks = listed(name for name in expected if name not in found)
+            what = f"has different columns than {scans[0].where}, or has them in a different order"
+            raise UserError(Fault(what, scan.where, more, lacks, "give all files the same columns"))
 
 
 def _columns(scan: Scan, other: Scan) -> list[str]:

@@ -45,25 +45,11 @@ class SearchStudy:
         self.root, self.path, self.space, self.monitor = root, root / STUDY_FILE, space, monitor
         self.sign, self.settings, self.seed = sign_of(monitor), settings, seed
         direction = StudyDirection.MAXIMIZE if self.sign < 0 else StudyDirection.MINIMIZE
-        content = self.path.read_bytes() if self.path.exists() else b""
-        if content and not content.endswith(b"\n"):  # a process was killed while writing it
-            with self.path.open("rb+") as file:
-                file.truncate(content.rfind(b"\n") + 1)
-            log.warning("%s: removed an unfinished last line", self.path)
         self._memory = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(storage=self._memory, study_name=STUDY, direction=direction)
-        lock = JournalFileOpenLock(str(self.path), 5)  # seconds: a process that holds it longer was killed
-        try:
-            self._journal = JournalStorage(JournalFileBackend(str(self.path), lock))
-            self._stored = optuna.create_study(
-                storage=self._journal, study_name=STUDY, direction=direction, load_if_exists=True
-            )
-            self.study.add_trials(self._stored.get_trials(deepcopy=False))
-        except OSError:
-            raise
-        except Exception as error:
-            what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            raise refusal(what, self.path, "restore it, or start a new search: name=…") from error
+        _remove_unfinished_line(self.path)
+        self._journal, self._stored = _stored_study(self.path, direction)
+        self.study.add_trials(self._stored.get_trials(deepcopy=False))
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -154,3 +140,33 @@ class SearchStudy:
 def status_of(trial: FrozenTrial) -> str:
     """How a trial has ended."""
     return "done" if trial.state == TrialState.COMPLETE else str(trial.user_attrs.get("status", "failed"))
+
+
+def _remove_unfinished_line(path: Path) -> None:
+    """Removes what a process wrote last, if it was killed within a line."""
+    content = path.read_bytes() if path.exists() else b""
+    if content and not content.endswith(b"\n"):
+        with path.open("rb+") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+        log.warning("%s: removed an unfinished last line", path)
+
+
+def _stored_study(path: Path, direction: StudyDirection) -> tuple[JournalStorage, optuna.Study]:
+    """The journal at a path, and the study in it, which may be new.
+
+    Raises:
+        UserError: if the journal is damaged.
+    """
+    lock = JournalFileOpenLock(str(path), 5)  # seconds: a process that holds it longer was killed
+    try:
+        journal = JournalStorage(JournalFileBackend(str(path), lock))
+        study = optuna.create_study(
+            storage=journal, study_name=STUDY, direction=direction, load_if_exists=True
+        )
+        study.get_trials(deepcopy=False)
+    except OSError:
+        raise
+    except Exception as error:
+        what = f"is damaged: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        raise refusal(what, path, "restore it, or start a new search: name=…") from error
+    return journal, study
