@@ -183,10 +183,8 @@ class DataCache:
 
     def _table(self, run: config.TrainConfig, offsets: Mapping[str, float] | None) -> Table:
         """The table of a run with these offsets; None: with any. One that no run uses is not kept."""
-        known, used = (
-            self._tables.setdefault(table_key(run), []),
-            {each.table for each in self._data.values()},
-        )
+        known = self._tables.setdefault(table_key(run), [])
+        used = {data.table for data in self._data.values()}
         for table in known:
             if offsets is None or table.schema.column_offsets == offsets:
                 return table

@@ -85,11 +85,12 @@ def scene_of(data: RunData, run: ResolvedConfig) -> Scene:
 
 
 def _axes(data: RunData) -> Sequence[Float64[np.ndarray, " value"]]:
-    table, schema = data.table, data.table.schema
-    x = table.x[data.split.train].astype(np.float64) + schema.offsets
-    is_mapped = len(schema.inputs) in ((2,) if schema.classes else (1, 2))
-    is_mapped &= all(column.kind == "numeric" for column in schema.inputs)
-    if not is_mapped or np.isnan(x).any():
+    schema = data.table.schema
+    are_numbers = all(column.kind == "numeric" for column in schema.inputs)
+    if not are_numbers or len(schema.inputs) not in ((2,) if schema.classes else (1, 2)):
+        return []
+    x = data.table.x[data.split.train].astype(np.float64) + schema.offsets
+    if np.isnan(x).any():
         return []
     count = 120 if len(schema.inputs) == 1 else MAP
     return [*np.linspace(x.min(0), x.max(0), count).T]
